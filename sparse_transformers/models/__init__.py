@@ -1,0 +1,1 @@
+"""Attention patterns, kernels, and the transformer built on them."""

@@ -1,0 +1,82 @@
+"""FlexAttention on the tiles of our layouts: PyTorch's compiled block-sparse kernel for GPUs.
+
+Source: Dong et al. 2024, arXiv:2412.05496.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+
+BLOCK_SIZE = 128  # FlexAttention's own default; its kernels are tuned for it
+
+
+def flex_applies(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: AttentionPattern,
+    key_lengths: Tensor | None,
+) -> bool:
+    """Whether FlexAttention's CUDA kernel takes such a problem."""
+    return (
+        query.is_cuda
+        and key_lengths is None
+        and not isinstance(pattern, PerHead)
+        and query.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and all(dim >= 16 and dim & (dim - 1) == 0 for dim in (query.shape[-1], value.shape[-1]))
+    )
+
+
+def flex_backend(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    value: Float[Tensor, "batch kv_heads keys value_dim"],
+    pattern: AttentionPattern,
+    scale: float | None,
+    key_lengths: Int[Tensor, "batch"] | None,
+) -> tuple[
+    Float[Tensor, "batch heads queries value_dim"],
+    Float[Tensor, "batch heads queries"],
+]:
+    """Output and log-sum-exp from compiled FlexAttention.
+
+    Raises:
+        ValueError: padded batches or patterns of their own for single heads, which "tiled" offers,
+            or gradients on a device where FlexAttention has none.
+    """
+    if key_lengths is not None:
+        raise ValueError("backend 'flex' does not take key_lengths; use 'tiled'")
+    if isinstance(pattern, PerHead):
+        raise ValueError("backend 'flex' does not take PerHead patterns; use 'tiled'")
+    needs_grad = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+    if needs_grad and not query.is_cuda:
+        raise ValueError(f"backend 'flex' has no gradients on {query.device.type}; use 'tiled'")
+    block_mask = _block_mask(pattern, query.shape[2], key.shape[2], query.device)
+    output, lse = _compiled()(
+        query,
+        key,
+        value,
+        block_mask=block_mask,
+        scale=scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+        return_lse=True,
+    )
+    return output, lse
+
+
+@lru_cache
+def _compiled() -> Any:
+    return torch.compile(flex_attention)
+
+
+@lru_cache(maxsize=64)
+def _block_mask(
+    pattern: AttentionPattern, q_len: int, k_len: int, device: torch.device
+) -> BlockMask:
+    return pattern.layout(q_len, k_len, BLOCK_SIZE).to_block_mask(device)

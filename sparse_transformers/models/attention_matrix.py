@@ -1,0 +1,51 @@
+"""Patterns as row-normalised matrices, to look at and to play with."""
+
+from typing import Any
+
+import numpy as np
+
+from sparse_transformers.models.attention_patterns import PATTERNS, make_pattern
+
+
+class AttentionPatternGenerator:
+    """Makes the attention matrix that a pattern would give if all scores were equal.
+
+    >>> AttentionPatternGenerator().generate("local", seq_len=64, window_size=8).shape
+    (64, 64)
+    """
+
+    def generate(self, name: str, seq_len: int, **options: Any) -> np.ndarray:
+        """The pattern called `name` as a float32 matrix (seq_len, seq_len) whose rows sum to 1.
+
+        A row without any allowed key is all zeros. Options that are left out take a value that
+        suits the length.
+
+        Args:
+            name: A name from `PATTERNS`, or "sparse", which means "random".
+            seq_len: Number of tokens.
+            **options: Options of the pattern, such as `window_size` or `sparsity`.
+
+        Raises:
+            ValueError: unknown name or option, or an option out of range.
+        """
+        name = {"sparse": "random"}.get(name, name)
+        if name in PATTERNS:
+            options = _default_options(name, seq_len) | options
+        allowed = make_pattern(name, **options).mask(seq_len).numpy().astype(np.float32)
+        return allowed / np.maximum(allowed.sum(axis=1, keepdims=True), 1)
+
+
+def _default_options(name: str, seq_len: int) -> dict[str, Any]:
+    eighth = max(1, seq_len // 8)
+    return {
+        "local": {"window_size": eighth},
+        "dilated": {"window_size": eighth, "dilation": 2},
+        "strided": {"stride": eighth},
+        "fixed": {"block_size": eighth},
+        "block": {"block_size": eighth, "sparsity": 0.5},
+        "random": {"sparsity": 0.8},
+        "global": {"positions": (0,)},
+        "sinks": {"count": min(4, seq_len)},
+        "longformer": {"window_size": eighth},
+        "bigbird": {"block_size": max(1, seq_len // 16)},
+    }.get(name, {})

@@ -1,0 +1,211 @@
+"""`sparse_attention`: checks its arguments and hands them to a backend."""
+
+from typing import Literal, get_args, overload
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from sparse_transformers.models.attention_patterns import Dense
+from sparse_transformers.models.attention_reference import reference_attention
+from sparse_transformers.models.attention_tiled import tiled_attention
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
+
+Backend = Literal["auto", "reference", "tiled", "flex"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+
+
+@overload
+def sparse_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: AttentionPattern,
+    *,
+    causal: bool = ...,
+    scale: float | None = ...,
+    backend: Backend = ...,
+    key_lengths: Tensor | None = ...,
+    return_lse: Literal[False] = ...,
+) -> Tensor: ...
+
+
+@overload
+def sparse_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: AttentionPattern,
+    *,
+    causal: bool = ...,
+    scale: float | None = ...,
+    backend: Backend = ...,
+    key_lengths: Tensor | None = ...,
+    return_lse: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
+
+
+def sparse_attention(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    value: Float[Tensor, "batch kv_heads keys value_dim"],
+    pattern: AttentionPattern,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    backend: Backend = "auto",
+    key_lengths: Int[Tensor, "batch"] | None = None,
+    return_lse: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Softmax attention over the pairs that `pattern` allows, at the cost of its tiles.
+
+    A query that may attend to no key returns zeros. Fastest with tensors stored as (batch,
+    positions, heads, dim), that is, with the transposed view of what a projection gives.
+
+    Args:
+        query: Fewer queries than keys means that the queries are the last positions.
+        key: Fewer key heads than query heads means grouped queries: each key head serves
+            `heads / kv_heads` query heads that follow one another.
+        value: As many heads and positions as `key`; `value_dim` may differ from `dim`.
+        pattern: The rule; `PerHead` needs one pattern for every query head.
+        causal: Forbid later keys as well: the same as `pattern & Causal()`.
+        scale: Factor on the scores, 1 / sqrt(dim) by default.
+        backend: "reference" makes all scores; "tiled" visits the tiles, on any device; "flex" runs
+            compiled FlexAttention. "auto" takes PyTorch's dense kernel where the pattern allows
+            everything, "flex" on CUDA where it applies, and else "tiled". A backend asked for by
+            name never falls back to another.
+        key_lengths: For padded batches: keys at or beyond the length are invisible.
+        return_lse: Return the log-sum-exp of the scores too, -inf for a query without a key.
+
+    Returns:
+        The output (batch, heads, queries, value_dim), with `return_lse` also the log-sum-exp
+        (batch, heads, queries) in at least single precision.
+
+    Raises:
+        ValueError: shapes, devices, types, lengths or names that do not fit.
+    """
+    _check(query, key, value, pattern, backend, key_lengths)
+    if causal:
+        pattern = pattern & Causal()
+    if backend == "auto":
+        if key_lengths is None and not return_lse and _is_whole(pattern, query, key):
+            return _dense_attention(query, key, value, pattern, scale)
+        backend = _choose_backend(query, key, value, pattern, key_lengths)
+    if backend == "reference":
+        output, lse, _ = reference_attention(
+            query, key, value, pattern, scale=scale, key_lengths=key_lengths
+        )
+    elif backend == "tiled":
+        lengths = None if key_lengths is None else tuple(key_lengths.tolist())
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        output, lse = tiled_attention(query, key, value, pattern, scale, lengths)
+    else:
+        from sparse_transformers.models.attention_flex import flex_backend
+
+        output, lse = flex_backend(query, key, value, pattern, scale, key_lengths)
+    return (output, lse) if return_lse else output
+
+
+def _is_whole(pattern: AttentionPattern, query: Tensor, key: Tensor) -> bool:
+    """Whether PyTorch's dense kernel computes the very pattern."""
+    if pattern in (Dense(), Dense() & Dense()):
+        return True
+    causal = pattern in (Causal(), Dense() & Causal(), Causal() & Causal())
+    return causal and query.shape[2] == key.shape[2]
+
+
+def _dense_attention(
+    query: Tensor, key: Tensor, value: Tensor, pattern: AttentionPattern, scale: float | None
+) -> Tensor:
+    return scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        is_causal=pattern != Dense(),
+        scale=scale,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+def _choose_backend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: AttentionPattern,
+    key_lengths: Tensor | None,
+) -> Backend:
+    if query.device.type != "cuda":
+        return "tiled"
+    from sparse_transformers.models.attention_flex import flex_applies
+
+    return "flex" if flex_applies(query, key, value, pattern, key_lengths) else "tiled"
+
+
+def _check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: AttentionPattern,
+    backend: str,
+    key_lengths: Tensor | None,
+) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if not isinstance(pattern, AttentionPattern):
+        raise ValueError(
+            f"pattern must be an AttentionPattern (see make_pattern), got {pattern!r}"
+        )
+    named = {"query": query, "key": key, "value": value}
+    for name, x in named.items():
+        if x.ndim != 4:
+            raise ValueError(
+                f"{name} must have the shape (batch, heads, positions, dim), got {tuple(x.shape)}"
+            )
+        if x.device != query.device or x.dtype != query.dtype:
+            raise ValueError(
+                f"{name} must be on {query.device} as {query.dtype} like query, "
+                f"got {x.device} and {x.dtype}"
+            )
+    if not query.is_floating_point():
+        raise ValueError(f"query must be of a floating-point type, got {query.dtype}")
+    if min(query.shape) == 0 or min(value.shape) == 0:
+        raise ValueError(
+            "query and value must not be empty, "
+            f"got the shapes {tuple(query.shape)} and {tuple(value.shape)}"
+        )
+    batch, heads, q_len, dim = query.shape
+    if key.shape[0] != batch or key.shape[3] != dim:
+        raise ValueError(
+            f"key must have the batch ({batch}) and dim ({dim}) of query, got {tuple(key.shape)}"
+        )
+    if key.shape[:3] != value.shape[:3]:
+        raise ValueError(
+            "value must have the batch, heads and positions of key, "
+            f"got {tuple(value.shape)} for {tuple(key.shape)}"
+        )
+    if heads % key.shape[1]:
+        raise ValueError(
+            f"the {heads} heads of query must be a multiple of the heads of key, "
+            f"got {key.shape[1]}"
+        )
+    if q_len > key.shape[2]:
+        raise ValueError(
+            f"query must not have more positions than key ({key.shape[2]}), got {q_len}"
+        )
+    if isinstance(pattern, PerHead) and len(pattern.patterns) != heads:
+        raise ValueError(
+            f"pattern must have one entry for each of the {heads} heads, "
+            f"got {len(pattern.patterns)}"
+        )
+    if key_lengths is not None:
+        if key_lengths.shape != (batch,) or key_lengths.is_floating_point():
+            raise ValueError(
+                f"key_lengths must be {batch} whole numbers, one for each batch element, "
+                f"got {tuple(key_lengths.shape)} of {key_lengths.dtype}"
+            )
+        if int(key_lengths.min()) < 0 or int(key_lengths.max()) > key.shape[2]:
+            raise ValueError(
+                f"key_lengths must be between 0 and the {key.shape[2]} keys, "
+                f"got {key_lengths.tolist()}"
+            )

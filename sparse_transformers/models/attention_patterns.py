@@ -1,0 +1,503 @@
+"""The static attention patterns of the literature, each one a rule about positions.
+
+All rules are symmetric in spirit: they say how far and where a token looks, on both sides.
+Causality is a rule of its own, so a causal window is `LocalWindow(256) & Causal()`, or
+`causal=True` wherever a function takes it.
+
+To add a pattern: write a frozen dataclass with `allows`, and one line in `PATTERNS`.
+"""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+
+from sparse_transformers.models.pattern_base import (
+    AttentionPattern,
+    Causal,
+    Complement,
+    Interleaved,
+    Intersection,
+    PerHead,
+    Positions,
+    Ranges,
+    Union,
+)
+
+__all__ = [
+    "PATTERNS",
+    "AttentionPattern",
+    "AttentionSinks",
+    "BigBird",
+    "BlockSparse",
+    "Causal",
+    "Complement",
+    "Dense",
+    "DilatedWindow",
+    "Fixed",
+    "GlobalTokens",
+    "Interleaved",
+    "Intersection",
+    "LocalWindow",
+    "Longformer",
+    "PerHead",
+    "RandomSparse",
+    "Strided",
+    "Union",
+    "make_pattern",
+]
+
+Part = Literal["both", "local", "column"]
+
+
+@dataclass(frozen=True)
+class Dense(AttentionPattern):
+    """Every query sees every key.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+    """
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return (query >= 0) & (key >= 0)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        return [(0, k_len)]
+
+
+@dataclass(frozen=True)
+class LocalWindow(AttentionPattern):
+    """Every query sees the keys nearer than `window_size`.
+
+    With `Causal` these are exactly `window_size` keys, the query's own included; without it,
+    `window_size - 1` more on the other side.
+
+    Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
+    """
+
+    window_size: int
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, window_size=self.window_size)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return abs(query - key) < self.window_size
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        return [(first - self.window_size + 1, last + self.window_size)]
+
+    @property
+    def lookback(self) -> int:
+        return self.window_size
+
+
+@dataclass(frozen=True)
+class DilatedWindow(AttentionPattern):
+    """A window with gaps: `window_size` keys on each side (itself included), `dilation` apart.
+
+    Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
+    """
+
+    window_size: int
+    dilation: int
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, window_size=self.window_size, dilation=self.dilation)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        distance = query - key
+        return (abs(distance) < self.lookback) & (distance % self.dilation == 0)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        return [(first - self.lookback + 1, last + self.lookback)]
+
+    @property
+    def lookback(self) -> int:
+        return (self.window_size - 1) * self.dilation + 1
+
+    def parts(self) -> list[Interleaved]:
+        return [Interleaved(self.dilation, LocalWindow(self.window_size))]
+
+
+@dataclass(frozen=True)
+class Strided(AttentionPattern):
+    """The nearest `stride` positions, and every `stride`-th position beyond.
+
+    `part="local"` and `part="column"` are the two heads of the paper's factorised form,
+    A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union.
+
+    Source: Child et al. 2019, arXiv:1904.10509, section 4.3.
+    """
+
+    stride: int
+    part: Part = "both"
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, stride=self.stride)
+        _check_part(self.part)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        distance = query - key
+        local = abs(distance) <= self.stride
+        column = distance % self.stride == 0
+        return _choose_part(self.part, local, column, local | column)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        if self.part == "local":
+            return [(first - self.stride, last + self.stride + 1)]
+        return [(0, k_len)]
+
+    @property
+    def lookback(self) -> int | None:
+        return self.stride + 1 if self.part == "local" else None
+
+    def parts(self) -> list[Interleaved]:
+        column = Interleaved(self.stride, Dense())
+        local = Interleaved(1, LocalWindow(self.stride + 1))
+        # The local part has the column's keys at distance 0 and `stride`, which are the same and
+        # the neighbouring number in the subsequence.
+        beyond_local = Interleaved(self.stride, ~LocalWindow(2))
+        return _choose_part(self.part, [local], [column], [local, beyond_local])
+
+
+@dataclass(frozen=True)
+class Fixed(AttentionPattern):
+    """The query's own block, and the last `summary_size` positions of every block.
+
+    `part="local"` and `part="column"` are the two heads of the paper's factorised form;
+    "both" is their union.
+
+    Source: Child et al. 2019, arXiv:1904.10509, section 4.3.
+    """
+
+    block_size: int
+    summary_size: int = 1
+    part: Part = "both"
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, block_size=self.block_size, summary_size=self.summary_size)
+        if self.summary_size > self.block_size:
+            raise ValueError(
+                f"summary_size must be at most block_size ({self.block_size}), "
+                f"got {self.summary_size}"
+            )
+        _check_part(self.part)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        local = query // self.block_size == key // self.block_size
+        column = key % self.block_size >= self.block_size - self.summary_size
+        return _choose_part(self.part, local, column, local | column)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        own_block = (
+            first // self.block_size * self.block_size,
+            (last // self.block_size + 1) * self.block_size,
+        )
+        return [own_block] if self.part == "local" else [own_block, (0, k_len)]
+
+
+@dataclass(frozen=True)
+class BlockSparse(AttentionPattern):
+    """Random blocks of `block_size` x `block_size` pairs: a share of `sparsity` is skipped.
+
+    Every query also sees its own block, so that no query is left without a key. Which blocks stay
+    follows from `seed` and the block's place alone, whatever the length of the sequence.
+
+    Source: Gray, Radford, Kingma 2017, "GPU Kernels for Block-Sparse Weights", section 3.
+    """
+
+    block_size: int
+    sparsity: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, block_size=self.block_size)
+        _check_sparsity(self.sparsity)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        row, column = query // self.block_size, key // self.block_size
+        return (_uniform(row, column, self.seed) >= self.sparsity * _HASH_RANGE) | (row == column)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        # One row of blocks is asked for each of the blocks that the tile row touches. The number
+        # of ranges is that of the blocks in the longest row.
+        n_blocks = -(-k_len // self.block_size)
+        columns = torch.arange(n_blocks)
+        top, bottom = (torch.as_tensor(edge) // self.block_size for edge in (first, last))
+        visible = torch.zeros(*top.shape, n_blocks, dtype=torch.bool)
+        for step in range(int((bottom - top).max()) + 1):
+            row = torch.minimum(top + step, bottom)[..., None]
+            visible |= (_uniform(row, columns, self.seed) >= self.sparsity * _HASH_RANGE) | (
+                row == columns
+            )
+        # Columns of visible blocks first: entry n is the n-th visible block of every row.
+        order = torch.argsort(visible, dim=-1, descending=True, stable=True)
+        most = int(visible.sum(-1).max())
+        ranges: Ranges = []
+        for nth in range(most):
+            column = order[..., nth]
+            exists = torch.gather(visible, -1, column[..., None])[..., 0]
+            start = column * self.block_size
+            ranges.append((start, torch.where(exists, start + self.block_size, start)))
+        return ranges
+
+
+@dataclass(frozen=True)
+class RandomSparse(AttentionPattern):
+    """Single random pairs: a share of `sparsity` is skipped, and every query sees itself.
+
+    Unstructured sparsity leaves hardly any tile empty, so it saves next to nothing: `fill` says it.
+    Which pairs stay follows from `seed` and the two positions alone.
+
+    Source: the "sparse random" attention of many tutorials; no kernel profits from it.
+    """
+
+    sparsity: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_sparsity(self.sparsity)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return (_uniform(query, key, self.seed) >= self.sparsity * _HASH_RANGE) | (query == key)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        return [(0, k_len)]
+
+
+@dataclass(frozen=True)
+class GlobalTokens(AttentionPattern):
+    """The tokens at `positions` see every token, and every token sees them.
+
+    Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1 (global attention);
+    Zaheer et al. 2020, arXiv:2007.14062, section 2 (BigBird-ITC).
+    """
+
+    positions: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", tuple(sorted(set(self.positions))))
+        if not self.positions:
+            raise ValueError("positions must hold at least one position, got none")
+        _check_at_least(0, positions=self.positions[0])
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return self._is_global(query) | self._is_global(key)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        first, last = torch.as_tensor(first), torch.as_tensor(last)
+        runs = self._runs()
+        holds_global = torch.zeros_like(first, dtype=torch.bool)
+        for start, stop in runs:
+            holds_global |= (first < stop) & (last >= start)
+        return [(0, torch.where(holds_global, k_len, 0)), *runs]
+
+    def _is_global(self, position: Positions) -> Any:
+        hit = position < 0
+        for start, stop in self._runs():
+            hit = hit | ((position >= start) & (position < stop))
+        return hit
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """The positions as `[start, stop)` runs of neighbours."""
+        runs: list[tuple[int, int]] = []
+        for position in self.positions:
+            if runs and runs[-1][1] == position:
+                runs[-1] = (runs[-1][0], position + 1)
+            else:
+                runs.append((position, position + 1))
+        return runs
+
+
+@dataclass(frozen=True)
+class AttentionSinks(AttentionPattern):
+    """Every query sees the first `count` keys.
+
+    Meant for a union: `AttentionSinks(4) | LocalWindow(256)`.
+
+    Source: Xiao et al. 2023, arXiv:2309.17453, section 3.2.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, count=self.count)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return (query >= 0) & (key < self.count)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        return [(0, self.count)]
+
+
+@dataclass(frozen=True)
+class Longformer(AttentionPattern):
+    """A window, dilated if wanted, and a few global tokens.
+
+    The model's separate projections for global tokens are not part of the pattern.
+
+    Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
+    """
+
+    window_size: int
+    global_positions: tuple[int, ...] = (0,)
+    dilation: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "global_positions", tuple(self.global_positions))
+        self._union()  # raises on bad options
+
+    def _union(self) -> AttentionPattern:
+        window: AttentionPattern = LocalWindow(self.window_size)
+        if self.dilation != 1:
+            window = DilatedWindow(self.window_size, self.dilation)
+        return window | GlobalTokens(self.global_positions)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return self._union().allows(query, key)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
+        return self._union().candidate_keys(first, last, k_len)
+
+    def parts(self) -> list[Interleaved]:
+        return self._union().parts()
+
+
+@dataclass(frozen=True)
+class BigBird(AttentionPattern):
+    """Blocks of tokens: a window of `window_blocks`, `global_blocks` first ones, and random ones.
+
+    Each block of queries draws `random_blocks` blocks of keys, with repetition, from the first
+    `seq_len` positions as in the paper. Without `seq_len` it draws from the blocks up to its own,
+    which suits causal use. The draws follow from `seed` and the block's number.
+
+    Source: Zaheer et al. 2020, arXiv:2007.14062, section 2 and appendix D.
+    """
+
+    block_size: int
+    window_blocks: int = 3
+    global_blocks: int = 1
+    random_blocks: int = 3
+    seed: int = 0
+    seq_len: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_at_least(1, block_size=self.block_size, window_blocks=self.window_blocks)
+        _check_at_least(0, global_blocks=self.global_blocks, random_blocks=self.random_blocks)
+        if self.window_blocks % 2 == 0:
+            raise ValueError(
+                f"window_blocks must be odd (the same on both sides), got {self.window_blocks}"
+            )
+        if self.seq_len is not None:
+            _check_at_least(1, seq_len=self.seq_len)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        row, column = query // self.block_size, key // self.block_size
+        seen = abs(row - column) <= self.window_blocks // 2
+        seen = seen | (row < self.global_blocks) | (column < self.global_blocks)
+        for nth in range(self.random_blocks):
+            seen = seen | (column == self._draw(row, nth))
+        return seen
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges:
+        size, side = self.block_size, self.window_blocks // 2
+        first, last = torch.as_tensor(first), torch.as_tensor(last)
+        top, bottom = first // size, last // size
+        ranges: Ranges = [
+            ((top - side) * size, (bottom + side + 1) * size),
+            (0, self.global_blocks * size),
+            (0, torch.where(top < self.global_blocks, k_len, 0)),
+        ]
+        for step in range(int((bottom - top).max()) + 1):
+            row = torch.minimum(top + step, bottom)
+            for nth in range(self.random_blocks):
+                column = self._draw(row, nth)
+                ranges.append((column * size, (column + 1) * size))
+        return ranges
+
+    def _draw(self, row: Positions, nth: int) -> Any:
+        """The number of the `nth` random block of keys that block `row` of queries sees."""
+        n_blocks = row + 1 if self.seq_len is None else -(-self.seq_len // self.block_size)
+        return _uniform(row, nth, self.seed) % n_blocks
+
+
+PATTERNS: dict[str, type[AttentionPattern]] = {
+    "dense": Dense,
+    "causal": Causal,
+    "local": LocalWindow,
+    "dilated": DilatedWindow,
+    "strided": Strided,
+    "fixed": Fixed,
+    "block": BlockSparse,
+    "random": RandomSparse,
+    "global": GlobalTokens,
+    "sinks": AttentionSinks,
+    "longformer": Longformer,
+    "bigbird": BigBird,
+}
+
+
+def make_pattern(name: str, **options: Any) -> AttentionPattern:
+    """The pattern called `name` in `PATTERNS`, for instance `make_pattern("local", window_size=9)`.
+
+    Raises:
+        ValueError: the name is unknown, or an option is unknown, missing or out of range.
+    """
+    if name not in PATTERNS:
+        raise ValueError(f"unknown pattern {name!r}; known are {', '.join(PATTERNS)}")
+    parameters = inspect.signature(PATTERNS[name]).parameters
+    unknown = [option for option in options if option not in parameters]
+    if unknown:
+        raise ValueError(
+            f"pattern {name!r} has no option {', '.join(unknown)}; "
+            f"its options are {', '.join(parameters) or 'none'}"
+        )
+    missing = [
+        option
+        for option, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty and option not in options
+    ]
+    if missing:
+        raise ValueError(f"pattern {name!r} needs the option {', '.join(missing)}")
+    return PATTERNS[name](**options)
+
+
+_HASH_RANGE = 1 << 31
+
+
+def _uniform(a: Positions, b: Positions, seed: int) -> Any:
+    """A number in [0, 2**31) that depends on the three arguments alone, evenly spread.
+
+    A counter-based generator, so that a random pattern is a rule like any other: the same pair gives
+    the same answer on every device and in every order. Multiplications stay below 2**62, within
+    int64. The mixing steps are those of Wellons' "lowbias32" hash (2018), cut to 31 bits.
+    """
+    return _mix(_mix(a * 2 + 1) ^ _mix(b * 2 + _mix(seed)))
+
+
+def _mix(x: Positions) -> Any:
+    x = x % _HASH_RANGE
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) % _HASH_RANGE
+    x = ((x ^ (x >> 15)) * 0x46CA68B5) % _HASH_RANGE
+    return x ^ (x >> 16)
+
+
+def _choose_part(part: Part, local: Any, column: Any, both: Any) -> Any:
+    return {"local": local, "column": column, "both": both}[part]
+
+
+def _check_part(part: str) -> None:
+    if part not in get_args(Part):
+        raise ValueError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}")
+
+
+def _check_at_least(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def _check_sparsity(sparsity: float) -> None:
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must be between 0 and 1, got {sparsity}")
+

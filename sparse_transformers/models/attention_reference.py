@@ -1,0 +1,66 @@
+"""Dense masked attention: slow, plain, and right by inspection. It defines what the others compute.
+
+It makes all scores, so it is the only path that can return the attention weights, and it is never
+timed as sparse.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal
+
+
+def reference_attention(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    value: Float[Tensor, "batch kv_heads keys value_dim"],
+    pattern: AttentionPattern,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    key_lengths: Int[Tensor, "batch"] | None = None,
+) -> tuple[
+    Float[Tensor, "batch heads queries value_dim"],
+    Float[Tensor, "batch heads queries"],
+    Float[Tensor, "batch heads queries keys"],
+]:
+    """Softmax attention over the pairs that `pattern` allows, through the full score matrix.
+
+    Returns:
+        The output, the log-sum-exp of each query's scores (-inf without any allowed key), and the
+        weights (all zero for such a query).
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+    """
+    q_len, k_len, dim = query.shape[2], key.shape[2], query.shape[3]
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+    allowed = visible_pairs(pattern & Causal() if causal else pattern, q_len, k_len, key_lengths)
+    allowed = allowed.to(query.device)
+
+    scores = query @ key.transpose(-1, -2) * (dim**-0.5 if scale is None else scale)
+    scores = scores.masked_fill(~allowed, -torch.inf)
+    # A row without any allowed key would be 0/0 in a softmax: it is given finite scores, and its
+    # weights are cleared afterwards.
+    has_key = allowed.any(-1, keepdim=True)
+    weights = torch.softmax(scores.masked_fill(~has_key, 0.0), dim=-1)
+    weights = weights.masked_fill(~allowed, 0.0)
+    lse = torch.logsumexp(scores.masked_fill(~has_key, 0.0), dim=-1)
+    lse = lse.masked_fill(~has_key[..., 0], -torch.inf)
+    return weights @ value, lse, weights
+
+
+def visible_pairs(
+    pattern: AttentionPattern,
+    q_len: int,
+    k_len: int,
+    key_lengths: Int[Tensor, "batch"] | None = None,
+) -> Bool[Tensor, "batch heads queries keys"]:
+    """The pattern's mask as (batch or 1, heads or 1, queries, keys), keys past the end forbidden."""
+    allowed = pattern.mask(q_len, k_len)
+    allowed = allowed[None] if allowed.ndim == 3 else allowed[None, None]
+    if key_lengths is not None:
+        real = torch.arange(k_len) < key_lengths.cpu()[:, None]
+        allowed = allowed & real[:, None, None, :]
+    return allowed

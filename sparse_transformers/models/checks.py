@@ -1,0 +1,26 @@
+"""Checks of numbers that come from outside, with one wording for all of them."""
+
+
+def check_whole(least: int, **arguments: int) -> None:
+    """Raises a `ValueError` that names the first argument which is no whole number >= `least`."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Raises a `ValueError` unless `dropout` is a probability below 1."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+
+
+def check_heads(d_model: int, n_heads: int, n_kv_heads: int | None) -> None:
+    """Raises a `ValueError` unless the width splits into heads, and the heads into groups."""
+    check_whole(1, d_model=d_model, n_heads=n_heads)
+    if d_model % n_heads:
+        raise ValueError(f"d_model must be a multiple of n_heads ({n_heads}), got {d_model}")
+    if n_kv_heads is None:
+        return
+    check_whole(1, n_kv_heads=n_kv_heads)
+    if n_heads % n_kv_heads:
+        raise ValueError(f"n_heads must be a multiple of n_kv_heads ({n_kv_heads}), got {n_heads}")

@@ -1,0 +1,74 @@
+"""From token ids to the vectors that enter the first block."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+POSITIONS = ("rotary", "learned", "sinusoidal", "none")
+"""How a model knows where a token stands. `rotary` acts inside attention, the next two here."""
+
+
+class TokenEmbedding(nn.Module):
+    """A vector for every token, with its position added if `positions` asks for it.
+
+    Learned positions end at `max_seq_len`; the other kinds go on forever.
+
+    Raises:
+        ValueError: An unknown kind of position, or sinusoidal positions of an odd width.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int,
+        *,
+        positions: str = "none",
+        max_seq_len: int = 1024,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if positions not in POSITIONS:
+            raise ValueError(f"unknown positions {positions!r}; known are {', '.join(POSITIONS)}")
+        if positions == "sinusoidal" and d_model % 2:
+            raise ValueError(f"d_model must be even for sinusoidal positions, got {d_model}")
+        self.positions = positions
+        self.max_seq_len = max_seq_len
+        self.token = nn.Embedding(vocab_size, d_model)
+        self.position = nn.Embedding(max_seq_len, d_model) if positions == "learned" else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, input_ids: Int[Tensor, "batch seq"], first_position: int = 0
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """Embeds tokens that stand at `first_position` and after."""
+        hidden = self.token(input_ids)
+        stop = first_position + input_ids.shape[1]
+        if self.position is not None:
+            self.check_length(stop)
+            hidden = hidden + self.position.weight[first_position:stop]
+        elif self.positions == "sinusoidal":
+            # The factor keeps tokens audible beside waves of amplitude 1 (Vaswani et al. 2017,
+            # arXiv:1706.03762, section 3.4).
+            hidden = hidden * math.sqrt(hidden.shape[-1])
+            hidden = hidden + sinusoids(hidden.shape[-1], first_position, stop).to(hidden)
+        return self.dropout(hidden)
+
+    def check_length(self, seq_len: int) -> None:
+        """Raises a `ValueError` if there is no position for token number `seq_len`."""
+        if self.position is not None and seq_len > self.max_seq_len:
+            raise ValueError(
+                f"learned positions end at max_seq_len ({self.max_seq_len}), "
+                f"got a sequence of {seq_len}; rotary or sinusoidal positions have no end"
+            )
+
+
+def sinusoids(d_model: int, start: int, stop: int) -> Float[Tensor, "seq d_model"]:
+    """The positions `start..stop-1` as waves: sines in even dimensions, cosines in odd ones.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+    """
+    frequency = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+    angle = torch.arange(start, stop, dtype=torch.float64)[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)

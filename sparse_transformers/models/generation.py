@@ -1,0 +1,85 @@
+"""Choosing the next token from a model's logits."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sparse_transformers.models.checks import check_whole
+
+
+@dataclass(frozen=True)
+class TokenSampler:
+    """Draws tokens from the softmax of logits, or takes the likeliest one.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    temperature: float = 1.0
+    """Divides the logits: below 1 sharpens the distribution, above 1 flattens it."""
+    top_k: int | None = None
+    """Draw from the `top_k` likeliest tokens only; a number above the vocabulary keeps all."""
+    top_p: float | None = None
+    """Draw from the likeliest tokens only, as few as have at least this probability together.
+
+    Source: Holtzman et al. 2019, arXiv:1904.09751, section 3.1. Counted after `top_k`.
+    """
+    greedy: bool = False
+    """Take the likeliest token; the other options then change nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(
+                f"temperature must be above 0 (greedy=True takes the likeliest token), "
+                f"got {self.temperature}"
+            )
+        if self.top_k is not None:
+            check_whole(1, top_k=self.top_k)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+
+    def choose(
+        self, logits: Float[Tensor, "batch vocab"], generator: torch.Generator
+    ) -> Int[Tensor, "batch"]:
+        """One token for each row."""
+        if self.greedy:
+            return logits.argmax(-1)
+        probabilities, order = self.ranked_probabilities(logits)
+        # A generator draws on its own device, and the same numbers wherever the model is.
+        rank = torch.multinomial(probabilities.to(generator.device), 1, generator=generator)
+        return order.gather(-1, rank.to(order.device))[:, 0]
+
+    def ranked_probabilities(
+        self, logits: Float[Tensor, "batch vocab"]
+    ) -> tuple[Float[Tensor, "batch vocab"], Int[Tensor, "batch vocab"]]:
+        """The probabilities from high to low, 0 for tokens that are out, and whose they are."""
+        logits, order = logits.float().sort(dim=-1, descending=True, stable=True)
+        # The largest logit is made 0 before the division, so that no temperature overflows.
+        logits = (logits - logits[:, :1]) / self.temperature
+        if self.top_k is not None:
+            logits[:, self.top_k :] = -torch.inf
+        probabilities = torch.softmax(logits, dim=-1)
+        if self.top_p is not None:
+            likelier = probabilities.cumsum(-1) - probabilities
+            probabilities = probabilities.masked_fill(likelier >= self.top_p, 0.0)
+        return probabilities / probabilities.sum(-1, keepdim=True), order
+
+
+def make_generator(seed: int | None, generator: torch.Generator | None) -> torch.Generator:
+    """The generator to draw from: the given one, a seeded one, or one of a fresh random seed.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    if generator is not None and seed is not None:
+        raise ValueError(f"give either seed or generator, got both (seed={seed})")
+    if generator is not None:
+        return generator
+    fresh = torch.Generator()
+    if seed is None:
+        fresh.seed()
+    else:
+        fresh.manual_seed(seed)
+    return fresh

@@ -1,0 +1,32 @@
+"""The weights that a model starts from."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sparse_transformers.models.feed_forward import ResidualProjection
+
+STD = 0.02
+
+
+@contextmanager
+def seeded_on_cpu(seed: int) -> Iterator[None]:
+    """New modules are made on the CPU and draw from `seed`; the global random state is kept."""
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        yield
+
+
+def initialise_like_gpt2(model: nn.Module, n_layers: int) -> None:
+    """Small normal weights, and smaller ones where 2 * n_layers outputs add up in the stream.
+
+    Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
+    """
+    for module in model.modules():
+        if isinstance(module, ResidualProjection):
+            nn.init.normal_(module.weight, std=STD / math.sqrt(2 * n_layers))
+        elif isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=STD)

@@ -1,0 +1,89 @@
+"""Keys and values of earlier tokens, kept so that the next token costs one query per layer.
+
+A layer whose pattern has a `lookback` keeps no more than its window; the others keep everything.
+Tensors are (batch, positions, heads, dim) here, the order in which they are stored.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_transformers.models.pattern_base import AttentionPattern
+
+KeysValues = tuple[
+    Float[Tensor, "batch keys kv_heads dim"], Float[Tensor, "batch keys kv_heads dim"]
+]
+
+
+class WindowCache:
+    """Keeps the last `lookback - 1` positions: all that a later query can see, besides itself.
+
+    The rule of such a pattern depends on the distance only, so it is none the wiser that the keys
+    it gets are not the first ones of the sequence.
+    """
+
+    def __init__(self, lookback: int) -> None:
+        self._n_kept = lookback - 1
+        self._kept: KeysValues | None = None
+
+    @property
+    def n_keys(self) -> int:
+        """How many positions are stored."""
+        return 0 if self._kept is None else self._kept[0].shape[1]
+
+    def append(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """Adds new positions; returns them behind all those that the new queries may see."""
+        if self._kept is not None:
+            keys = torch.cat([self._kept[0], keys], dim=1)
+            values = torch.cat([self._kept[1], values], dim=1)
+        oldest = max(0, keys.shape[1] - self._n_kept)
+        # Cloned, because a view would keep the whole prompt in memory.
+        self._kept = keys[:, oldest:].clone(), values[:, oldest:].clone()
+        return keys, values
+
+
+class FullCache:
+    """Keeps every position, in a buffer that doubles when it is full."""
+
+    def __init__(self) -> None:
+        self._buffers: KeysValues | None = None
+        self.n_keys = 0
+        """How many positions are stored."""
+
+    def append(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """Adds new positions; returns them behind all earlier ones."""
+        start, stop = self.n_keys, self.n_keys + keys.shape[1]
+        if self._buffers is None:
+            self._buffers = torch.empty_like(keys), torch.empty_like(values)
+        if stop > self._buffers[0].shape[1]:
+            capacity = max(stop, 2 * self._buffers[0].shape[1])
+            self._buffers = tuple(self._grown(old, capacity) for old in self._buffers)
+        for buffer, new in zip(self._buffers, (keys, values), strict=True):
+            buffer[:, start:stop] = new
+        self.n_keys = stop
+        return self._buffers[0][:, :stop], self._buffers[1][:, :stop]
+
+    def _grown(self, old: Tensor, capacity: int) -> Tensor:
+        grown = old.new_empty(old.shape[0], capacity, *old.shape[2:])
+        grown[:, : self.n_keys] = old[:, : self.n_keys]
+        return grown
+
+
+LayerCache = WindowCache | FullCache
+
+
+class KeyValueCache:
+    """What a causal model remembers of the tokens that it has seen: one cache for each layer.
+
+    Made by `SparseTransformer.new_cache()`, filled by `model(input_ids, cache=cache)`.
+    """
+
+    def __init__(self, patterns: Sequence[AttentionPattern]) -> None:
+        self.layers: list[LayerCache] = [
+            FullCache() if pattern.lookback is None else WindowCache(pattern.lookback)
+            for pattern in patterns
+        ]
+        self.n_tokens = 0
+        """How many tokens the model has seen, also those that a window has left behind."""

@@ -1,0 +1,337 @@
+"""A transformer with an attention pattern in every layer: decoder or encoder, from one block."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sparse_transformers.models.attention_reference import visible_pairs
+from sparse_transformers.models.embeddings import TokenEmbedding
+from sparse_transformers.models.generation import TokenSampler, make_generator
+from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
+from sparse_transformers.models.key_value_cache import KeyValueCache
+from sparse_transformers.models.padding import real_lengths
+from sparse_transformers.models.pattern_base import Causal
+from sparse_transformers.models.pretrained import load_weights, read_config, save_folder
+from sparse_transformers.models.rotary import Rotation, rotation
+from sparse_transformers.models.transformer_block import SparseTransformerBlock
+from sparse_transformers.models.transformer_config import SparseTransformerConfig
+from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
+
+
+class SparseTransformer(nn.Module):
+    """Embeds tokens, passes them through the blocks, and predicts tokens or judges the text.
+
+    Args:
+        config: The shape of the model.
+        seed: Of the initial weights. They are made on the CPU and are the same on every machine;
+            the global random state stays as it is.
+    """
+
+    def __init__(self, config: SparseTransformerConfig, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        with seeded_on_cpu(seed):
+            self.embedding = TokenEmbedding(
+                config.vocab_size,
+                config.d_model,
+                positions=config.positions,
+                max_seq_len=config.max_seq_len,
+                dropout=config.dropout,
+            )
+            self.blocks = nn.ModuleList(
+                SparseTransformerBlock(
+                    config.d_model,
+                    config.n_heads,
+                    pattern=pattern,
+                    n_kv_heads=config.n_kv_heads,
+                    d_ff=config.d_ff,
+                    causal=config.causal,
+                    dropout=config.dropout,
+                    norm_eps=config.norm_eps,
+                    backend=config.backend,
+                )
+                for pattern in config.layer_patterns()
+            )
+            self.final_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=False)
+            self.lm_head: nn.Linear | None = None
+            self.truthfulness_head: TruthfulnessHead | None = None
+            if config.num_classes is None and not config.tie_embeddings:
+                self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+            initialise_like_gpt2(self, config.n_layers)
+            # The head keeps PyTorch's own initialisation: weights of 0.02 through its narrow layers
+            # would leave next to no signal to learn from.
+            if config.num_classes is not None:
+                self.truthfulness_head = TruthfulnessHead(
+                    config.d_model, config.num_classes, config.dropout
+                )
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+        *,
+        cache: KeyValueCache | None = None,
+    ) -> Float[Tensor, "batch seq vocab"] | TruthfulnessOutput:
+        """Logits of the next token at every position, or with `num_classes` a verdict on the text.
+
+        Args:
+            input_ids: Tokens; with a cache, those that follow the tokens it has seen.
+            attention_mask: True for real tokens, padding on the right. All are real by default.
+            cache: From `new_cache`. It grows by the new tokens, and works without gradients only.
+
+        Raises:
+            ValueError: Ids that are not whole numbers below `vocab_size`, a mask that does not pad
+                on the right, or a cache where there can be none.
+        """
+        hidden = self.hidden_states(input_ids, attention_mask, cache=cache)
+        if self.truthfulness_head is not None:
+            return self.truthfulness_head(hidden, attention_mask)
+        return self._logits(hidden)
+
+    def hidden_states(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+        *,
+        cache: KeyValueCache | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """What the last block makes of each token, normalised. Arguments as in `forward`."""
+        self._check_input_ids(input_ids)
+        self._check_cache(attention_mask, cache)
+        key_lengths = self._key_lengths(input_ids, attention_mask)
+        first_position = 0 if cache is None else cache.n_tokens
+        hidden = self.embedding(input_ids.long(), first_position)
+        angles = self._rotation(hidden, first_position)
+        for layer, block in enumerate(self.blocks):
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                hidden = checkpoint(
+                    block, hidden, rotation=angles, key_lengths=key_lengths, use_reentrant=False
+                )
+            else:
+                layer_cache = None if cache is None else cache.layers[layer]
+                hidden = block(hidden, rotation=angles, key_lengths=key_lengths, cache=layer_cache)
+        if cache is not None:
+            cache.n_tokens += input_ids.shape[1]
+        return self.final_norm(hidden)
+
+    def generate(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        max_new_tokens: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Int[Tensor, "batch longer"]:
+        """Continues each prompt by `max_new_tokens` tokens, one forward pass of one token for each.
+
+        Dropout is off. The global random state is neither used nor changed: draws come from `seed`
+        or `generator`, and differ from call to call without either.
+
+        Args:
+            input_ids: Prompts of equal length, at least one token.
+            max_new_tokens: How many tokens to add.
+            temperature: See `TokenSampler`, as for `top_k`, `top_p` and `greedy`.
+            top_k: Draw from this many of the likeliest tokens.
+            top_p: Draw from the likeliest tokens that have this probability together.
+            greedy: Take the likeliest token.
+            seed: Of the draws.
+            generator: Draws instead of a fresh generator with `seed`.
+
+        Returns:
+            The prompts and their continuations.
+
+        Raises:
+            ValueError: An option is out of range, the model is no causal language model, or its
+                learned positions end before the text does.
+        """
+        sampler = TokenSampler(temperature, top_k, top_p, greedy)
+        generator = make_generator(seed, generator)
+        if max_new_tokens < 0:
+            raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
+        if not self.config.causal or self.config.num_classes is not None:
+            raise ValueError(
+                "generate needs a causal language model, got "
+                f"causal={self.config.causal}, num_classes={self.config.num_classes}"
+            )
+        self._check_input_ids(input_ids)
+        self.embedding.check_length(input_ids.shape[1] + max_new_tokens)
+
+        cache = self.new_cache()
+        text, unseen = input_ids, input_ids
+        with _inference(self):
+            for _ in range(max_new_tokens):
+                hidden = self.hidden_states(unseen, cache=cache)
+                token = sampler.choose(self._logits(hidden[:, -1]), generator)
+                unseen = token[:, None].to(input_ids.dtype)
+                text = torch.cat([text, unseen], dim=1)
+        return text
+
+    def new_cache(self) -> KeyValueCache:
+        """An empty cache for `forward`. Layers with a window keep no more than their window.
+
+        Raises:
+            ValueError: The model is not causal, so that earlier states change with later tokens.
+        """
+        if not self.config.causal:
+            raise ValueError("a cache needs a causal model, got causal=False")
+        return KeyValueCache([block.attention.pattern for block in self.blocks])
+
+    def get_attention_weights(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+    ) -> list[Float[Tensor, "batch heads queries keys"]]:
+        """The attention weights of every layer, without dropout.
+
+        They come from the reference path, which makes all scores: for reading, not for speed.
+        """
+        self._check_input_ids(input_ids)
+        key_lengths = self._key_lengths(input_ids, attention_mask)
+        weights = []
+        with _inference(self):
+            hidden = self.embedding(input_ids.long())
+            angles = self._rotation(hidden)
+            for block in self.blocks:
+                weights.append(
+                    block.attention.attention_weights(
+                        block.attention_norm(hidden), rotation=angles, key_lengths=key_lengths
+                    )
+                )
+                hidden = block(hidden, rotation=angles, key_lengths=key_lengths)
+        return weights
+
+    def get_selected_tokens(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+    ) -> Bool[Tensor, "batch layers heads queries keys"]:
+        """Which keys each query may attend to: the pattern, causality and padding taken together.
+
+        The weights of `get_attention_weights` are zero wherever this is False. Like them it takes
+        memory for all pairs.
+        """
+        self._check_input_ids(input_ids)
+        key_lengths = self._key_lengths(input_ids, attention_mask)
+        batch, seq_len = input_ids.shape
+        layers = []
+        for block in self.blocks:
+            pattern = block.attention.pattern
+            visible = visible_pairs(
+                pattern & Causal() if self.config.causal else pattern,
+                seq_len,
+                seq_len,
+                key_lengths,
+            )
+            layers.append(visible.expand(batch, self.config.n_heads, seq_len, seq_len))
+        return torch.stack(layers, dim=1).to(input_ids.device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes `config.json` and `model.safetensors` into `folder`, which is made if need be.
+
+        Raises:
+            OSError: The folder cannot be made or written.
+        """
+        save_folder(folder, self.config.to_dict(), self)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "SparseTransformer":
+        """The model that `save_pretrained` wrote, on the CPU and in evaluation mode.
+
+        Raises:
+            OSError: A file is missing.
+            ValueError: A file is damaged, or the weights are not those of the configuration; the
+                message names the missing, unexpected and reshaped tensors.
+        """
+        model = cls(SparseTransformerConfig.from_dict(read_config(folder)))
+        load_weights(folder, model)
+        return model.eval()
+
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Whether the backward pass computes each block anew instead of storing what is inside.
+
+        The gradients are the same; a step takes about a third longer, in a fraction of the memory.
+        """
+        self.gradient_checkpointing = enabled
+
+    def num_parameters(self) -> int:
+        """The number of weights. Tied embeddings count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _logits(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        head = self.embedding.token if self.lm_head is None else self.lm_head
+        return F.linear(hidden, head.weight)
+
+    def _rotation(self, hidden: Tensor, first_position: int = 0) -> Rotation | None:
+        """The angles of these tokens, made once for all layers; None without rotary positions."""
+        if self.config.positions != "rotary":
+            return None
+        return rotation(
+            self.config.rotary_dims,
+            hidden.shape[1],
+            first_position=first_position,
+            like=hidden,
+        )
+
+    def _check_input_ids(self, input_ids: Tensor) -> None:
+        if input_ids.dtype == torch.bool or input_ids.is_floating_point():
+            raise ValueError(f"input_ids must be whole numbers, got dtype {input_ids.dtype}")
+        if input_ids.ndim != 2 or 0 in input_ids.shape:
+            raise ValueError(
+                "input_ids must be (batch, seq) with at least one token, "
+                f"got shape {tuple(input_ids.shape)}"
+            )
+        lowest, highest = input_ids.aminmax()
+        if lowest < 0 or highest >= self.config.vocab_size:
+            raise ValueError(
+                f"input_ids must be at least 0 and below vocab_size ({self.config.vocab_size}), "
+                f"got {int(lowest)} to {int(highest)}"
+            )
+
+    def _key_lengths(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """Real tokens of each sequence, or None if no real token can see padding."""
+        if attention_mask is None:
+            return None
+        if attention_mask.shape != input_ids.shape:
+            raise ValueError(
+                f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
+                f"got {tuple(attention_mask.shape)}"
+            )
+        lengths = real_lengths(attention_mask)
+        # A causal query stands before the padding, so hiding the padding would only cost time.
+        return None if self.config.causal else lengths
+
+    def _check_cache(self, attention_mask: Tensor | None, cache: KeyValueCache | None) -> None:
+        if cache is None:
+            return
+        if attention_mask is not None:
+            raise ValueError("a cache takes sequences without padding, got an attention_mask")
+        if torch.is_grad_enabled():
+            raise ValueError("a cache works without gradients only: use it under torch.no_grad()")
+        if self.config.num_classes is not None:
+            raise ValueError(
+                f"a cache is for predicting tokens, got num_classes={self.config.num_classes}"
+            )
+
+
+@contextmanager
+def _inference(model: nn.Module) -> Iterator[None]:
+    """No gradients and no dropout; afterwards each module is in the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

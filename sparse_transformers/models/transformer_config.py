@@ -1,0 +1,155 @@
+"""What a model is made of, as plain values that JSON can hold."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparse_transformers.models.attention_choice import AttentionChoice, patterns_from_choices
+from sparse_transformers.models.attention_ops import BACKENDS, Backend
+from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
+from sparse_transformers.models.embeddings import POSITIONS
+from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+
+
+@dataclass(frozen=True)
+class SparseTransformerConfig:
+    """The shape of a `SparseTransformer`; everything is checked when it is made.
+
+    A causal model is a decoder, a model that is not causal an encoder. `attention` is a pattern's
+    name, or a list with one entry for each layer:
+
+        SparseTransformerConfig(attention="strided", attention_options={"stride": 32})
+        SparseTransformerConfig(n_layers=2, attention=["local", {"name": "dense"}])
+
+    An entry may also be a list with one choice for each head, or `{"any_of": [...]}` for a union,
+    such as sinks and a window. Lists are kept as tuples.
+
+    Raises:
+        ValueError: A value is out of range, unknown, or does not fit another one.
+    """
+
+    vocab_size: int = 256
+    d_model: int = 256
+    n_heads: int = 4
+    n_kv_heads: int | None = None
+    """Heads of keys and values, shared by groups of query heads; None: as many as `n_heads`."""
+    n_layers: int = 4
+    d_ff: int | None = None
+    """Width inside the feed-forward part; None: `4 * d_model`."""
+    max_seq_len: int = 1024
+    """Where learned positions end. Other positions have no end, and models with them no limit."""
+    attention: AttentionChoice = "local"
+    attention_options: dict[str, Any] = field(default_factory=dict)
+    """Options of patterns given as a bare name. A bare "local" has a window of 256 by default."""
+    causal: bool = True
+    positions: str = "rotary"
+    """One of "rotary", "learned", "sinusoidal", "none"."""
+    rotary_fraction: float = 1.0
+    """Share of each head's dimensions that rotary positions turn."""
+    dropout: float = 0.0
+    tie_embeddings: bool = True
+    """Whether the logits are products with the token embeddings, rather than a map of their own."""
+    norm_eps: float = 1e-5
+    backend: Backend = "auto"
+    """How attention is computed; see `sparse_attention`."""
+    num_classes: int | None = None
+    """If set, a `TruthfulnessHead` judges the whole text instead of predicting tokens."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attention", _lists_to_tuples(self.attention))
+        object.__setattr__(self, "attention_options", _lists_to_tuples(self.attention_options))
+        check_whole(1, vocab_size=self.vocab_size, n_layers=self.n_layers)
+        check_whole(1, max_seq_len=self.max_seq_len)
+        check_heads(self.d_model, self.n_heads, self.n_kv_heads)
+        if self.d_ff is not None:
+            check_whole(1, d_ff=self.d_ff)
+        if self.num_classes is not None:
+            check_whole(2, num_classes=self.num_classes)
+        check_dropout(self.dropout)
+        if not self.norm_eps > 0:
+            raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"unknown backend {self.backend!r}; known are {', '.join(BACKENDS)}")
+        self._check_positions()
+        self.layer_patterns()
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.d_model // self.n_heads
+
+    @property
+    def rotary_dims(self) -> int:
+        """How many dimensions of each head rotary positions turn; 0 for other positions."""
+        return round(self.rotary_fraction * self.head_dim) if self.positions == "rotary" else 0
+
+    def layer_patterns(self) -> tuple[AttentionPattern, ...]:
+        """The attention pattern of each layer; causality comes on top of it.
+
+        Raises:
+            ValueError: `attention` does not describe as many layers, or as many heads.
+        """
+        if isinstance(self.attention, tuple):
+            choices = self.attention
+        else:
+            choices = (self.attention,) * self.n_layers
+        if len(choices) != self.n_layers:
+            raise ValueError(
+                f"attention must be one entry, or one for each of the n_layers ({self.n_layers}) "
+                f"layers, got {len(choices)} entries"
+            )
+        patterns = patterns_from_choices(choices, self.attention_options)
+        for layer, pattern in enumerate(patterns):
+            if isinstance(pattern, PerHead) and len(pattern.patterns) != self.n_heads:
+                raise ValueError(
+                    f"attention of layer {layer} must hold one choice for each of the n_heads "
+                    f"({self.n_heads}) heads, got {len(pattern.patterns)}"
+                )
+        return patterns
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, which `from_dict` takes back, also after a trip through JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SparseTransformerConfig":
+        """The configuration with these fields, and defaults for the others.
+
+        Raises:
+            ValueError: There is no such field.
+        """
+        fields = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in values if name not in fields]
+        if unknown:
+            raise ValueError(
+                f"unknown configuration entries {', '.join(unknown)}; known are {', '.join(fields)}"
+            )
+        return cls(**values)
+
+    def _check_positions(self) -> None:
+        if self.positions not in POSITIONS:
+            raise ValueError(
+                f"unknown positions {self.positions!r}; known are {', '.join(POSITIONS)}"
+            )
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise ValueError(f"d_model must be even for sinusoidal positions, got {self.d_model}")
+        if not 0 < self.rotary_fraction <= 1:
+            raise ValueError(
+                f"rotary_fraction must be above 0 and at most 1, got {self.rotary_fraction}"
+            )
+        turned = self.rotary_fraction * self.head_dim
+        if self.positions == "rotary" and turned % 2:
+            raise ValueError(
+                "rotary_fraction must turn an even whole number of the "
+                f"{self.head_dim} dimensions of a head, got {self.rotary_fraction} ({turned:g})"
+            )
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    """A copy in which every list is a tuple, so that a configuration is the same after JSON."""
+    if isinstance(value, Mapping):
+        return {key: _lists_to_tuples(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_lists_to_tuples(item) for item in value)
+    return value

@@ -1,0 +1,90 @@
+"""From the hidden states of a whole text to one verdict about it."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sparse_transformers.models.checks import check_dropout, check_whole
+from sparse_transformers.models.padding import real_lengths
+
+
+@dataclass(frozen=True, eq=False)
+class TruthfulnessOutput:
+    """What a `TruthfulnessHead` says about each text of a batch."""
+
+    logits: Float[Tensor, "batch classes"]
+    """Scores of the classes, before the softmax."""
+    confidence: Float[Tensor, "batch"]
+    """Between 0 and 1. It means what it is trained to mean; no loss here trains it."""
+    pooled: Float[Tensor, "batch d_model"]
+    """Mean of the hidden states of the real tokens."""
+
+
+class TruthfulnessHead(nn.Module):
+    """Averages the real tokens and maps the average to class logits and a confidence.
+
+    Both maps are small perceptrons (d_model, d_model/2, d_model/4, num_classes) and (d_model,
+    d_model/4, 1). A confidence that shall predict whether the class is right needs a loss that says
+    so, for instance binary cross-entropy against `logits.argmax(-1) == label`.
+
+    Raises:
+        ValueError: `d_model` is below 4, `num_classes` below 2, or `dropout` no probability.
+    """
+
+    def __init__(self, d_model: int, num_classes: int = 2, dropout: float = 0.1) -> None:
+        super().__init__()
+        check_whole(4, d_model=d_model)
+        check_whole(2, num_classes=num_classes)
+        check_dropout(dropout)
+        self.classifier = nn.Sequential(
+            nn.Linear(d_model, d_model // 2),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(d_model // 2, d_model // 4),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(d_model // 4, num_classes),
+        )
+        self.confidence = nn.Sequential(
+            nn.Linear(d_model, d_model // 4),
+            nn.ReLU(),
+            nn.Linear(d_model // 4, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch seq d_model"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+    ) -> TruthfulnessOutput:
+        """Judges each text.
+
+        Args:
+            hidden: Hidden states of the tokens.
+            attention_mask: True for real tokens, padding on the right. All are real by default.
+        """
+        pooled = mean_over_real_tokens(hidden, attention_mask)
+        return TruthfulnessOutput(
+            logits=self.classifier(pooled),
+            confidence=self.confidence(pooled).squeeze(-1),
+            pooled=pooled,
+        )
+
+
+def mean_over_real_tokens(
+    hidden: Float[Tensor, "batch seq d_model"],
+    attention_mask: Bool[Tensor, "batch seq"] | None,
+) -> Float[Tensor, "batch d_model"]:
+    """The mean hidden state of each sequence, padding left out."""
+    if attention_mask is None:
+        return hidden.mean(1)
+    if attention_mask.shape != hidden.shape[:2]:
+        raise ValueError(
+            f"attention_mask must have the shape of the tokens, {tuple(hidden.shape[:2])}, "
+            f"got {tuple(attention_mask.shape)}"
+        )
+    lengths = real_lengths(attention_mask)
+    # Zeroed rather than multiplied: padding may hold anything, and 0 times inf is not 0.
+    real = hidden.masked_fill(~attention_mask.bool()[..., None], 0.0)
+    return real.sum(1) / lengths[:, None]
