@@ -25,6 +25,30 @@ from sparse_transformers.models.attention_patterns import (
 from sparse_transformers.models.attention_reference import reference_attention
 from sparse_transformers.models.block_layout import BlockLayout
 
+__all__ = [
+    "BACKENDS",
+    "PATTERNS",
+    "AttentionPattern",
+    "AttentionPatternGenerator",
+    "AttentionSinks",
+    "BigBird",
+    "BlockLayout",
+    "BlockSparse",
+    "Causal",
+    "Dense",
+    "DilatedWindow",
+    "Fixed",
+    "GlobalTokens",
+    "LocalWindow",
+    "Longformer",
+    "PerHead",
+    "RandomSparse",
+    "Strided",
+    "make_pattern",
+    "reference_attention",
+    "sparse_attention",
+]
+
 try:
     __version__ = version("sparse-transformers")
 except PackageNotFoundError:  # run from a source tree that is not installed

@@ -37,7 +37,7 @@ class AttentionPatternGenerator:
 
 def _default_options(name: str, seq_len: int) -> dict[str, Any]:
     eighth = max(1, seq_len // 8)
-    return {
+    defaults: dict[str, dict[str, Any]] = {
         "local": {"window_size": eighth},
         "dilated": {"window_size": eighth, "dilation": 2},
         "strided": {"stride": eighth},
@@ -48,4 +48,5 @@ def _default_options(name: str, seq_len: int) -> dict[str, Any]:
         "sinks": {"count": min(4, seq_len)},
         "longformer": {"window_size": eighth},
         "bigbird": {"block_size": max(1, seq_len // 16)},
-    }.get(name, {})
+    }
+    return defaults.get(name, {})

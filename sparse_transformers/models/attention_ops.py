@@ -1,5 +1,6 @@
 """`sparse_attention`: checks its arguments and hands them to a backend."""
 
+import math
 from typing import Literal, get_args, overload
 
 import torch
@@ -14,6 +15,8 @@ from sparse_transformers.models.pattern_base import AttentionPattern, Causal, Pe
 
 Backend = Literal["auto", "reference", "tiled", "flex"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
+
+_WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @overload
@@ -85,7 +88,7 @@ def sparse_attention(
     Raises:
         ValueError: shapes, devices, types, lengths or names that do not fit.
     """
-    _check(query, key, value, pattern, backend, key_lengths)
+    _check(query, key, value, pattern, scale, backend, key_lengths)
     if causal:
         pattern = pattern & Causal()
     if backend == "auto":
@@ -107,12 +110,14 @@ def sparse_attention(
     return (output, lse) if return_lse else output
 
 
+_ALL_KEYS = (Dense(), Dense() & Dense())
+_ALL_EARLIER_KEYS = (Causal(), Causal() & Causal(), Dense() & Causal())
+
+
 def _is_whole(pattern: AttentionPattern, query: Tensor, key: Tensor) -> bool:
     """Whether PyTorch's dense kernel computes the very pattern."""
-    if pattern in (Dense(), Dense() & Dense()):
-        return True
-    causal = pattern in (Causal(), Dense() & Causal(), Causal() & Causal())
-    return causal and query.shape[2] == key.shape[2]
+    same_length = query.shape[2] == key.shape[2]
+    return pattern in _ALL_KEYS or (pattern in _ALL_EARLIER_KEYS and same_length)
 
 
 def _dense_attention(
@@ -122,7 +127,7 @@ def _dense_attention(
         query,
         key,
         value,
-        is_causal=pattern != Dense(),
+        is_causal=pattern in _ALL_EARLIER_KEYS,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
@@ -147,15 +152,14 @@ def _check(
     key: Tensor,
     value: Tensor,
     pattern: AttentionPattern,
+    scale: float | None,
     backend: str,
     key_lengths: Tensor | None,
 ) -> None:
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if not isinstance(pattern, AttentionPattern):
-        raise ValueError(
-            f"pattern must be an AttentionPattern (see make_pattern), got {pattern!r}"
-        )
+        raise ValueError(f"pattern must be an AttentionPattern (see make_pattern), got {pattern!r}")
     named = {"query": query, "key": key, "value": value}
     for name, x in named.items():
         if x.ndim != 4:
@@ -186,8 +190,7 @@ def _check(
         )
     if heads % key.shape[1]:
         raise ValueError(
-            f"the {heads} heads of query must be a multiple of the heads of key, "
-            f"got {key.shape[1]}"
+            f"the {heads} heads of query must be a multiple of the heads of key, got {key.shape[1]}"
         )
     if q_len > key.shape[2]:
         raise ValueError(
@@ -198,11 +201,14 @@ def _check(
             f"pattern must have one entry for each of the {heads} heads, "
             f"got {len(pattern.patterns)}"
         )
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"scale must be finite, got {scale}")
     if key_lengths is not None:
-        if key_lengths.shape != (batch,) or key_lengths.is_floating_point():
+        whole_numbers = isinstance(key_lengths, Tensor) and key_lengths.dtype in _WHOLE_NUMBERS
+        if not whole_numbers or key_lengths.shape != (batch,):
             raise ValueError(
-                f"key_lengths must be {batch} whole numbers, one for each batch element, "
-                f"got {tuple(key_lengths.shape)} of {key_lengths.dtype}"
+                f"key_lengths must be a tensor of {batch} whole numbers, one for each batch "
+                f"element, got {key_lengths!r}"
             )
         if int(key_lengths.min()) < 0 or int(key_lengths.max()) > key.shape[2]:
             raise ValueError(

@@ -8,6 +8,7 @@ To add a pattern: write a frozen dataclass with `allows`, and one line in `PATTE
 """
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -212,7 +213,7 @@ class BlockSparse(AttentionPattern):
 
     def __post_init__(self) -> None:
         _check_at_least(1, block_size=self.block_size)
-        _check_sparsity(self.sparsity)
+        _check_random(self.sparsity, self.seed)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         row, column = query // self.block_size, key // self.block_size
@@ -256,7 +257,7 @@ class RandomSparse(AttentionPattern):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_sparsity(self.sparsity)
+        _check_random(self.sparsity, self.seed)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return (_uniform(query, key, self.seed) >= self.sparsity * _HASH_RANGE) | (query == key)
@@ -276,10 +277,8 @@ class GlobalTokens(AttentionPattern):
     positions: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        _check_positions(positions=self.positions)
         object.__setattr__(self, "positions", tuple(sorted(set(self.positions))))
-        if not self.positions:
-            raise ValueError("positions must hold at least one position, got none")
-        _check_at_least(0, positions=self.positions[0])
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return self._is_global(query) | self._is_global(key)
@@ -344,8 +343,9 @@ class Longformer(AttentionPattern):
     dilation: int = 1
 
     def __post_init__(self) -> None:
+        _check_at_least(1, window_size=self.window_size, dilation=self.dilation)
+        _check_positions(global_positions=self.global_positions)
         object.__setattr__(self, "global_positions", tuple(self.global_positions))
-        self._union()  # raises on bad options
 
     def _union(self) -> AttentionPattern:
         window: AttentionPattern = LocalWindow(self.window_size)
@@ -388,6 +388,7 @@ class BigBird(AttentionPattern):
             raise ValueError(
                 f"window_blocks must be odd (the same on both sides), got {self.window_blocks}"
             )
+        _check_seed(self.seed)
         if self.seq_len is not None:
             _check_at_least(1, seq_len=self.seq_len)
 
@@ -468,9 +469,9 @@ _HASH_RANGE = 1 << 31
 def _uniform(a: Positions, b: Positions, seed: int) -> Any:
     """A number in [0, 2**31) that depends on the three arguments alone, evenly spread.
 
-    A counter-based generator, so that a random pattern is a rule like any other: the same pair gives
-    the same answer on every device and in every order. Multiplications stay below 2**62, within
-    int64. The mixing steps are those of Wellons' "lowbias32" hash (2018), cut to 31 bits.
+    A counter-based generator, so that a random pattern is a rule like any other: the same pair
+    gives the same answer on every device and in every order. Multiplications stay below 2**62.
+    The mixing steps are those of Wellons' "lowbias32" hash (2018), cut to 31 bits.
     """
     return _mix(_mix(a * 2 + 1) ^ _mix(b * 2 + _mix(seed)))
 
@@ -497,7 +498,20 @@ def _check_at_least(least: int, **options: int) -> None:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
-def _check_sparsity(sparsity: float) -> None:
-    if not 0 <= sparsity <= 1:
-        raise ValueError(f"sparsity must be between 0 and 1, got {sparsity}")
+def _check_positions(**options: Sequence[int]) -> None:
+    for name, positions in options.items():
+        if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
+            raise ValueError(f"{name} must be a sequence of positions, got {positions!r}")
+        for position in positions:
+            _check_at_least(0, **{name: position})
 
+
+def _check_random(sparsity: float, seed: int) -> None:
+    if not isinstance(sparsity, int | float) or not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must be a number between 0 and 1, got {sparsity!r}")
+    _check_seed(seed)
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed must be a whole number, got {seed!r}")

@@ -40,6 +40,7 @@ def reference_attention(
     allowed = allowed.to(query.device)
 
     scores = query @ key.transpose(-1, -2) * (dim**-0.5 if scale is None else scale)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     scores = scores.masked_fill(~allowed, -torch.inf)
     # A row without any allowed key would be 0/0 in a softmax: it is given finite scores, and its
     # weights are cleared afterwards.
@@ -48,6 +49,7 @@ def reference_attention(
     weights = weights.masked_fill(~allowed, 0.0)
     lse = torch.logsumexp(scores.masked_fill(~has_key, 0.0), dim=-1)
     lse = lse.masked_fill(~has_key[..., 0], -torch.inf)
+    weights = weights.to(value.dtype)
     return weights @ value, lse, weights
 
 
@@ -57,7 +59,7 @@ def visible_pairs(
     k_len: int,
     key_lengths: Int[Tensor, "batch"] | None = None,
 ) -> Bool[Tensor, "batch heads queries keys"]:
-    """The pattern's mask as (batch or 1, heads or 1, queries, keys), keys past the end forbidden."""
+    """The mask as (batch or 1, heads or 1, queries, keys), without keys past the end."""
     allowed = pattern.mask(q_len, k_len)
     allowed = allowed[None] if allowed.ndim == 3 else allowed[None, None]
     if key_lengths is not None:

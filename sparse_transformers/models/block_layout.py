@@ -9,7 +9,7 @@ proportion to the tiles and never touches all pairs, provided that the pattern t
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from sparse_transformers.models.pattern_base import AttentionPattern
+from sparse_transformers.models.pattern_base import AttentionPattern, Ranges
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,11 @@ class BlockLayout:
         return self.n_tiles - self.n_full
 
     @property
+    def fills_all_rows(self) -> bool:
+        """Whether every row has a tile."""
+        return bool((self.row_starts.diff() > 0).all())
+
+    @cached_property
     def tile_rows(self) -> Int[Tensor, "tiles"]:
         """The row of every tile."""
         return torch.repeat_interleave(torch.arange(self.n_rows), self.row_starts.diff())
@@ -204,7 +209,7 @@ def evaluate_tiles(
     block_size: int,
     k_len: int,
 ) -> Bool[Tensor, "tiles block block"]:
-    """The rule on whole tiles, given the positions at which they begin. Keys past the end: False."""
+    """The rule on whole tiles that begin at the given positions. Keys past the end: False."""
     within = torch.arange(block_size)
     query = query_starts[:, None, None] + within[:, None]
     key = key_starts[:, None, None] + within
@@ -236,7 +241,7 @@ def _candidate_tiles(
 
 
 def _tiles_of_ranges(
-    rows: Int[Tensor, "rows"], ranges: list, k_len: int, block_size: int
+    rows: Int[Tensor, "rows"], ranges: Ranges, k_len: int, block_size: int
 ) -> tuple[Int[Tensor, "tiles"], Int[Tensor, "tiles"]]:
     """The tiles that the key ranges of each row touch, without repetition, in row-major order."""
     n_columns = -(-k_len // block_size)
@@ -249,7 +254,9 @@ def _tiles_of_ranges(
         row = torch.repeat_interleave(torch.arange(len(rows)), width)
         place = torch.arange(len(row)) - (width.cumsum(0) - width)[row]
         found.append(rows[row] * n_columns + first_column[row] + place)
-    tiles = torch.cat(found) if len(found) == 1 else torch.cat(found).unique()
+    if not found:  # the pattern says that there is nothing to see
+        return rows[:0], rows[:0]
+    tiles = found[0] if len(found) == 1 else torch.cat(found).unique()
     return tiles // n_columns, tiles % n_columns
 
 

@@ -1,4 +1,8 @@
-"""Checks of numbers that come from outside, with one wording for all of them."""
+"""Checks of what comes from outside, with one wording for all of them."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
 
 
 def check_whole(least: int, **arguments: int) -> None:
@@ -24,3 +28,20 @@ def check_heads(d_model: int, n_heads: int, n_kv_heads: int | None) -> None:
     check_whole(1, n_kv_heads=n_kv_heads)
     if n_heads % n_kv_heads:
         raise ValueError(f"n_heads must be a multiple of n_kv_heads ({n_kv_heads}), got {n_heads}")
+
+
+def check_input_ids(input_ids: Int[Tensor, "batch seq"], vocab_size: int) -> None:
+    """Raises a `ValueError` unless these are whole numbers from 0 up to the vocabulary's size."""
+    if input_ids.dtype == torch.bool or input_ids.is_floating_point():
+        raise ValueError(f"input_ids must be whole numbers, got dtype {input_ids.dtype}")
+    if input_ids.ndim != 2 or 0 in input_ids.shape:
+        raise ValueError(
+            "input_ids must be (batch, seq) with at least one token, "
+            f"got shape {tuple(input_ids.shape)}"
+        )
+    lowest, highest = int(input_ids.min()), int(input_ids.max())
+    if lowest < 0 or highest >= vocab_size:
+        raise ValueError(
+            f"input_ids must be at least 0 and below vocab_size ({vocab_size}), "
+            f"got {lowest} to {highest}"
+        )

@@ -33,6 +33,11 @@ class WindowCache:
         """How many positions are stored."""
         return 0 if self._kept is None else self._kept[0].shape[1]
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that they occupy."""
+        return _n_bytes(self._kept)
+
     def append(self, keys: Tensor, values: Tensor) -> KeysValues:
         """Adds new positions; returns them behind all those that the new queries may see."""
         if self._kept is not None:
@@ -52,18 +57,26 @@ class FullCache:
         self.n_keys = 0
         """How many positions are stored."""
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the buffer, the free part included."""
+        return _n_bytes(self._buffers)
+
     def append(self, keys: Tensor, values: Tensor) -> KeysValues:
         """Adds new positions; returns them behind all earlier ones."""
         start, stop = self.n_keys, self.n_keys + keys.shape[1]
         if self._buffers is None:
             self._buffers = torch.empty_like(keys), torch.empty_like(values)
-        if stop > self._buffers[0].shape[1]:
-            capacity = max(stop, 2 * self._buffers[0].shape[1])
-            self._buffers = tuple(self._grown(old, capacity) for old in self._buffers)
-        for buffer, new in zip(self._buffers, (keys, values), strict=True):
-            buffer[:, start:stop] = new
+        all_keys, all_values = self._buffers
+        if stop > all_keys.shape[1]:
+            capacity = max(stop, 2 * all_keys.shape[1])
+            all_keys = self._grown(all_keys, capacity)
+            all_values = self._grown(all_values, capacity)
+            self._buffers = all_keys, all_values
+        all_keys[:, start:stop] = keys
+        all_values[:, start:stop] = values
         self.n_keys = stop
-        return self._buffers[0][:, :stop], self._buffers[1][:, :stop]
+        return all_keys[:, :stop], all_values[:, :stop]
 
     def _grown(self, old: Tensor, capacity: int) -> Tensor:
         grown = old.new_empty(old.shape[0], capacity, *old.shape[2:])
@@ -85,5 +98,16 @@ class KeyValueCache:
             FullCache() if pattern.lookback is None else WindowCache(pattern.lookback)
             for pattern in patterns
         ]
+        self.batch_size: int | None = None
+        """How many sequences it holds, once it holds any."""
         self.n_tokens = 0
         """How many tokens the model has seen, also those that a window has left behind."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of all layers together."""
+        return sum(layer.n_bytes for layer in self.layers)
+
+
+def _n_bytes(tensors: KeysValues | None) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors or ())

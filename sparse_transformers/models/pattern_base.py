@@ -1,8 +1,9 @@
 """What an attention pattern is: one rule about positions, and all that follows from it.
 
 A pattern answers one question, "may the token at position `query` attend to the token at position
-`key`?", in its `allows` method. The mask, the tiles that a kernel visits, the exact number of pairs,
-and what can reach what over several layers are derived from that answer, so they cannot disagree.
+`key`?", in its `allows` method. The mask, the tiles that a kernel visits, the exact number of
+pairs, and what can reach what over several layers are derived from that answer, so that they
+cannot disagree.
 """
 
 from abc import ABC, abstractmethod
@@ -150,9 +151,7 @@ class Intersection(AttentionPattern):
         right = self.right.candidate_keys(first, last, k_len)
         if left is None or right is None:
             return left if right is None else right
-        return [
-            (_elementwise_max(a, c), _elementwise_min(b, d)) for a, b in left for c, d in right
-        ]
+        return [(_elementwise_max(a, c), _elementwise_min(b, d)) for a, b in left for c, d in right]
 
     @property
     def lookback(self) -> int | None:
@@ -237,6 +236,8 @@ class PerHead(AttentionPattern):
     patterns: tuple[AttentionPattern, ...]
 
     def __post_init__(self) -> None:
+        if isinstance(self.patterns, AttentionPattern):
+            raise ValueError(f"patterns must be a sequence of patterns, got {self.patterns!r}")
         object.__setattr__(self, "patterns", tuple(self.patterns))
         if not self.patterns:
             raise ValueError("patterns must hold one pattern for each head, got none")

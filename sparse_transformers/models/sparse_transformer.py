@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sparse_transformers.models.attention_reference import visible_pairs
+from sparse_transformers.models.checks import check_input_ids, check_whole
 from sparse_transformers.models.embeddings import TokenEmbedding
 from sparse_transformers.models.generation import TokenSampler, make_generator
 from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
@@ -103,8 +105,9 @@ class SparseTransformer(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What the last block makes of each token, normalised. Arguments as in `forward`."""
-        self._check_input_ids(input_ids)
-        self._check_cache(attention_mask, cache)
+        check_input_ids(input_ids, self.config.vocab_size)
+        if cache is not None:
+            self._check_cache(input_ids, attention_mask, cache)
         key_lengths = self._key_lengths(input_ids, attention_mask)
         first_position = 0 if cache is None else cache.n_tokens
         hidden = self.embedding(input_ids.long(), first_position)
@@ -118,6 +121,7 @@ class SparseTransformer(nn.Module):
                 layer_cache = None if cache is None else cache.layers[layer]
                 hidden = block(hidden, rotation=angles, key_lengths=key_lengths, cache=layer_cache)
         if cache is not None:
+            cache.batch_size = input_ids.shape[0]
             cache.n_tokens += input_ids.shape[1]
         return self.final_norm(hidden)
 
@@ -157,23 +161,22 @@ class SparseTransformer(nn.Module):
         """
         sampler = TokenSampler(temperature, top_k, top_p, greedy)
         generator = make_generator(seed, generator)
-        if max_new_tokens < 0:
-            raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
+        check_whole(0, max_new_tokens=max_new_tokens)
         if not self.config.causal or self.config.num_classes is not None:
             raise ValueError(
                 "generate needs a causal language model, got "
                 f"causal={self.config.causal}, num_classes={self.config.num_classes}"
             )
-        self._check_input_ids(input_ids)
+        check_input_ids(input_ids, self.config.vocab_size)
         self.embedding.check_length(input_ids.shape[1] + max_new_tokens)
 
         cache = self.new_cache()
-        text, unseen = input_ids, input_ids
+        text = unseen = input_ids.long()
         with _inference(self):
             for _ in range(max_new_tokens):
                 hidden = self.hidden_states(unseen, cache=cache)
                 token = sampler.choose(self._logits(hidden[:, -1]), generator)
-                unseen = token[:, None].to(input_ids.dtype)
+                unseen = token[:, None]
                 text = torch.cat([text, unseen], dim=1)
         return text
 
@@ -185,7 +188,7 @@ class SparseTransformer(nn.Module):
         """
         if not self.config.causal:
             raise ValueError("a cache needs a causal model, got causal=False")
-        return KeyValueCache([block.attention.pattern for block in self.blocks])
+        return KeyValueCache([block.attention.pattern for block in self._stack()])
 
     def get_attention_weights(
         self,
@@ -196,13 +199,13 @@ class SparseTransformer(nn.Module):
 
         They come from the reference path, which makes all scores: for reading, not for speed.
         """
-        self._check_input_ids(input_ids)
+        check_input_ids(input_ids, self.config.vocab_size)
         key_lengths = self._key_lengths(input_ids, attention_mask)
         weights = []
         with _inference(self):
             hidden = self.embedding(input_ids.long())
             angles = self._rotation(hidden)
-            for block in self.blocks:
+            for block in self._stack():
                 weights.append(
                     block.attention.attention_weights(
                         block.attention_norm(hidden), rotation=angles, key_lengths=key_lengths
@@ -221,11 +224,11 @@ class SparseTransformer(nn.Module):
         The weights of `get_attention_weights` are zero wherever this is False. Like them it takes
         memory for all pairs.
         """
-        self._check_input_ids(input_ids)
+        check_input_ids(input_ids, self.config.vocab_size)
         key_lengths = self._key_lengths(input_ids, attention_mask)
         batch, seq_len = input_ids.shape
         layers = []
-        for block in self.blocks:
+        for block in self._stack():
             pattern = block.attention.pattern
             visible = visible_pairs(
                 pattern & Causal() if self.config.causal else pattern,
@@ -268,6 +271,9 @@ class SparseTransformer(nn.Module):
         """The number of weights. Tied embeddings count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def _stack(self) -> Iterator[SparseTransformerBlock]:
+        return cast("Iterator[SparseTransformerBlock]", iter(self.blocks))
+
     def _logits(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         head = self.embedding.token if self.lm_head is None else self.lm_head
         return F.linear(hidden, head.weight)
@@ -283,21 +289,6 @@ class SparseTransformer(nn.Module):
             like=hidden,
         )
 
-    def _check_input_ids(self, input_ids: Tensor) -> None:
-        if input_ids.dtype == torch.bool or input_ids.is_floating_point():
-            raise ValueError(f"input_ids must be whole numbers, got dtype {input_ids.dtype}")
-        if input_ids.ndim != 2 or 0 in input_ids.shape:
-            raise ValueError(
-                "input_ids must be (batch, seq) with at least one token, "
-                f"got shape {tuple(input_ids.shape)}"
-            )
-        lowest, highest = input_ids.aminmax()
-        if lowest < 0 or highest >= self.config.vocab_size:
-            raise ValueError(
-                f"input_ids must be at least 0 and below vocab_size ({self.config.vocab_size}), "
-                f"got {int(lowest)} to {int(highest)}"
-            )
-
     def _key_lengths(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         """Real tokens of each sequence, or None if no real token can see padding."""
         if attention_mask is None:
@@ -311,9 +302,13 @@ class SparseTransformer(nn.Module):
         # A causal query stands before the padding, so hiding the padding would only cost time.
         return None if self.config.causal else lengths
 
-    def _check_cache(self, attention_mask: Tensor | None, cache: KeyValueCache | None) -> None:
-        if cache is None:
-            return
+    def _check_cache(
+        self, input_ids: Tensor, attention_mask: Tensor | None, cache: KeyValueCache
+    ) -> None:
+        if cache.batch_size not in (None, input_ids.shape[0]):
+            raise ValueError(
+                f"the cache holds {cache.batch_size} sequences, got {input_ids.shape[0]}"
+            )
         if attention_mask is not None:
             raise ValueError("a cache takes sequences without padding, got an attention_mask")
         if torch.is_grad_enabled():

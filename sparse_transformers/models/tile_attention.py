@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sparse_transformers.models.tile_strips import TileBias
+
 
 class TileGradients(NamedTuple):
     """Gradients of one batch of rows."""
@@ -37,19 +39,17 @@ def fused_forward(
     query: Float[Tensor, "rows heads queries dim"],
     key: Float[Tensor, "rows heads keys dim"],
     value: Float[Tensor, "rows heads keys dim"],
-    bias: Float[Tensor, "rows_or_1 1 queries keys"] | None,
+    bias: TileBias | None,
     scale: float,
 ) -> tuple[Float[Tensor, "rows heads queries dim"], Float[Tensor, "rows heads queries"]]:
     """Output and log-sum-exp of every row; zeros and -inf for a query without a key."""
     output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, 0.0, False, attn_mask=bias, scale=scale
+        query, key, value, 0.0, False, attn_mask=None if bias is None else bias.values, scale=scale
     )
-    if bias is not None:
-        # The kernel leaves the log-sum-exp of an empty row undefined (0, or NaN in old versions).
-        no_key = (bias == -torch.inf).all(-1)
-        if bool(no_key.any()):
-            lse = lse.masked_fill(no_key, -torch.inf)
-            output = output.masked_fill(no_key[..., None], 0.0)
+    if bias is not None and bias.no_key is not None:
+        # The kernel leaves the results of an empty row undefined: 0 or NaN, as the version goes.
+        lse = lse.masked_fill(bias.no_key, -torch.inf)
+        output = output.masked_fill(bias.no_key[..., None], 0.0)
     return output, lse
 
 
@@ -58,7 +58,7 @@ def fused_backward(
     query: Float[Tensor, "rows heads queries dim"],
     key: Float[Tensor, "rows heads keys dim"],
     value: Float[Tensor, "rows heads keys dim"],
-    bias: Float[Tensor, "rows_or_1 1 queries keys"] | None,
+    bias: TileBias | None,
     scale: float,
     output: Float[Tensor, "rows heads queries dim"],
     lse: Float[Tensor, "rows heads queries"],
@@ -74,7 +74,7 @@ def fused_backward(
             lse,
             0.0,
             False,
-            attn_mask=bias,
+            attn_mask=None if bias is None else bias.values,
             scale=scale,
         )
     )
@@ -84,7 +84,7 @@ def plain_forward(
     query: Float[Tensor, "rows heads queries dim"],
     key: Float[Tensor, "rows heads keys dim"],
     value: Float[Tensor, "rows heads keys value_dim"],
-    bias: Float[Tensor, "rows_or_1 1 queries keys"] | None,
+    bias: TileBias | None,
     scale: float,
 ) -> tuple[Float[Tensor, "rows heads queries value_dim"], Float[Tensor, "rows heads queries"]]:
     """The same as `fused_forward`, in tensor operations."""
@@ -99,7 +99,7 @@ def plain_backward(
     query: Float[Tensor, "rows heads queries dim"],
     key: Float[Tensor, "rows heads keys dim"],
     value: Float[Tensor, "rows heads keys value_dim"],
-    bias: Float[Tensor, "rows_or_1 1 queries keys"] | None,
+    bias: TileBias | None,
     scale: float,
     delta: Float[Tensor, "rows heads queries"],
     lse: Float[Tensor, "rows heads queries"],
@@ -119,7 +119,7 @@ def plain_backward(
     )
 
 
-def _scores(query: Tensor, key: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+def _scores(query: Tensor, key: Tensor, bias: TileBias | None, scale: float) -> Tensor:
     scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
     scores = scores * scale
-    return scores if bias is None else scores + bias
+    return scores if bias is None else scores + bias.values

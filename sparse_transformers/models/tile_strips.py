@@ -8,72 +8,75 @@ scattered tiles are gathered; those with equally many tiles form one strip.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sparse_transformers.models.block_layout import FULL_TILE, BlockLayout
 
 
+class TileBias(NamedTuple):
+    """Which pairs of the tiles are forbidden, in the form that the kernels add to the scores."""
+
+    values: Float[Tensor, "rows_or_1 1 queries keys"]
+    """0 where attention is allowed, -inf elsewhere. One row stands for all if all are alike."""
+    no_key: Bool[Tensor, "rows_or_1 1 queries"] | None
+    """Queries that may attend to no key of their row; None if there are none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Rows of tiles with equally many tiles each, and with the same masks.
+    """Rows of tiles with equally many tiles each, and with the same masks."""
 
-    With a `step`, the rows follow each other, the columns of a row too, and the next row's begin
-    `step` columns further on. Without, the columns have to be gathered.
-    """
-
-    rows: Int[Tensor, "rows"]
-    columns: Int[Tensor, "rows tiles"]
-    step: int | None
+    layout: BlockLayout = field(repr=False)
+    rows: Sequence[int]
+    """Row numbers, rising."""
     height: int
     """Queries in a row; less than a block only in a strip that is the layout's last row."""
     width: int
     """Keys in a row; cut short only in a band of one row that holds the layout's last column."""
-    layout: BlockLayout = field(repr=False)
-    tile_starts: Int[Tensor, "rows"] = field(repr=False)
-    """Index of each row's first tile in the layout."""
+    first_column: int
+    """Column of the first row's first tile."""
+    step: int | None
+    """The columns of a row follow each other and begin `step` further on in the next row.
+
+    None if that is not so; the rows need not follow each other then either.
+    """
+    tiles: Int[Tensor, "rows tiles"] = field(repr=False)
+    """Indices into the layout's list of tiles."""
     has_masks: bool
     """Whether any tile is partial."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     @property
     def rows_follow(self) -> bool:
         """Whether the rows are neighbours, so that their queries are one slice."""
-        return int(self.rows[-1] - self.rows[0]) + 1 == len(self.rows)
+        return self.rows[-1] - self.rows[0] + 1 == len(self.rows)
 
-    def bias(
-        self, start: int, stop: int, like: Tensor
-    ) -> Float[Tensor, "rows_or_1 1 queries keys"] | None:
-        """0 where attention is allowed and -inf elsewhere, for rows `start` to `stop` of the strip.
+    def columns(self, start: int, stop: int) -> Int[Tensor, "rows tiles"]:
+        """The columns of the tiles in rows `start` to `stop` of the strip."""
+        return self.layout.columns[self.tiles[start:stop]]
 
-        None if all tiles are full. One row stands for all where the masks come from a table.
-        """
-        if not self.has_masks:
-            return None
+    def bias(self, start: int, stop: int, dtype: torch.dtype, device: torch.device) -> TileBias:
+        """What to add to the scores of rows `start` to `stop` of a strip that has masks."""
         if self.layout.masks is not None:
-            return _shared_bias(self, _score_dtype(like.dtype), like.device)
-        return self._make_bias(self.tile_starts[start:stop], like.dtype, like.device)
-
-    def _make_bias(self, tile_starts: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-        tiles = tile_starts[:, None] + torch.arange(self.columns.shape[1])
-        masks = self.layout.tile_masks(tiles.flatten()).unflatten(0, tiles.shape)
-        masks = masks.transpose(1, 2).flatten(2)[:, None, : self.height, : self.width]
-        bias = torch.zeros(masks.shape, dtype=_score_dtype(dtype))
-        return bias.masked_fill_(~masks, -torch.inf).to(device)
+            return _shared_bias(self, dtype, device)
+        return _make_bias(self, self.tiles[start:stop], dtype, device)
 
 
 @lru_cache(maxsize=64)
 def strips_of(layout: BlockLayout) -> tuple[Strip, ...]:
-    """Groups the rows of a layout into strips; every row with a tile is in exactly one."""
+    """Groups the rows of a layout into strips; every row with a tile is in exactly one.
+
+    Bands come first: gathered gradients are collected apart where the last tile is cut short, and
+    that copy must find all that the bands have added.
+    """
     size = layout.block_size
     starts = layout.row_starts.tolist()
     columns, mask_ids = layout.columns.numpy(), layout.mask_ids.numpy()
     bands: list[_Band] = []
-    gathered: dict[tuple, list[int]] = {}
+    gathered: dict[tuple[int, bytes, int | None], list[int]] = {}
     for row in range(layout.n_rows):
         start, stop = starts[row], starts[row + 1]
         if start == stop:
@@ -127,31 +130,36 @@ class _Band:
 
 def _strip(layout: BlockLayout, rows: Sequence[int], step: int | None) -> Strip:
     size = layout.block_size
-    row_index = torch.tensor(rows)
-    tile_starts = layout.row_starts[row_index]
     n_tiles = int(layout.row_starts[rows[0] + 1] - layout.row_starts[rows[0]])
-    tiles = tile_starts[:, None] + torch.arange(n_tiles)
+    tiles = layout.row_starts[torch.tensor(rows)][:, None] + torch.arange(n_tiles)
+    first_column = int(layout.columns[tiles[0, 0]])
     width = n_tiles * size
-    if step is not None:
-        width = min(width, layout.k_len - int(layout.columns[tiles[0, 0]]) * size)
     return Strip(
-        rows=row_index,
-        columns=layout.columns[tiles],
-        step=step,
-        height=min(size, layout.q_len - rows[0] * size),
-        width=width,
         layout=layout,
-        tile_starts=tile_starts,
+        rows=rows,
+        height=min(size, layout.q_len - rows[0] * size),
+        width=width if step is None else min(width, layout.k_len - first_column * size),
+        first_column=first_column,
+        step=step,
+        tiles=tiles,
         has_masks=bool((layout.mask_ids[tiles] != FULL_TILE).any()),
     )
 
 
 @lru_cache(maxsize=256)
-def _shared_bias(strip: Strip, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _shared_bias(strip: Strip, dtype: torch.dtype, device: torch.device) -> TileBias:
     """The bias of a strip whose rows all have the masks of its first row."""
-    return strip._make_bias(strip.tile_starts[:1], dtype, device)
+    return _make_bias(strip, strip.tiles[:1], dtype, device)
 
 
-def _score_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Scores are kept in at least single precision."""
-    return torch.promote_types(dtype, torch.float32)
+def _make_bias(
+    strip: Strip, tiles: Int[Tensor, "rows tiles"], dtype: torch.dtype, device: torch.device
+) -> TileBias:
+    masks = strip.layout.tile_masks(tiles.flatten()).unflatten(0, tiles.shape)
+    masks = masks.transpose(1, 2).flatten(2)[:, None, : strip.height, : strip.width].to(device)
+    values = torch.zeros(masks.shape, dtype=torch.promote_types(dtype, torch.float32))
+    no_key = ~masks.any(-1)
+    return TileBias(
+        values=values.to(device).masked_fill_(~masks, -torch.inf),
+        no_key=no_key if bool(no_key.any()) else None,
+    )

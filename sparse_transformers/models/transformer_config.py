@@ -109,7 +109,7 @@ class SparseTransformerConfig:
         return patterns
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, which `from_dict` takes back, also after a trip through JSON."""
+        """The fields as plain values, which `from_dict` takes back, also out of JSON."""
         return dataclasses.asdict(self)
 
     @classmethod

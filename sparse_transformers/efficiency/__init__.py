@@ -1,0 +1,1 @@
+"""What attention costs: counted from the rule, and measured side by side."""

@@ -1,0 +1,161 @@
+"""The implementations of causal attention that are compared, and what each of them computes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
+from torch.nn.functional import scaled_dot_product_attention
+
+from sparse_transformers.models.attention_ops import sparse_attention
+from sparse_transformers.models.attention_patterns import Dense, LocalWindow
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal, Intersection
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(query, key, value), each (batch, heads, positions, dim), to the output of the same shape."""
+
+Direction = Literal["forward", "forward_backward"]
+DIRECTIONS: tuple[Direction, ...] = ("forward", "forward_backward")
+
+DENSE = "dense SDPA"
+OURS = "sparse_transformers"
+
+FLEX_BLOCK_SIZE = 128  # FlexAttention's own default
+LONGEST_MASK = 8192
+"""Positions up to which a mask of all pairs is made; twice as many take four times the memory."""
+
+
+class CannotMeasureError(Exception):
+    """Why an arm has no number; the message goes into the table."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One implementation.
+
+    Attributes:
+        build: makes everything that is made once (mask, layout, compiled kernel) for a pattern, a
+            number of positions and a device. Raises `CannotMeasureError` where it does not apply.
+        computes: the pattern whose causal attention it gives when asked for a pattern.
+    """
+
+    build: Callable[[AttentionPattern, int, torch.device], Attend]
+    computes: Callable[[AttentionPattern], AttentionPattern]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Random tensors to attend with, and the gradient to send back.
+
+    Stored as (batch, positions, heads, dim) and seen transposed, as a projection leaves them.
+    """
+
+    query: Float[Tensor, "1 heads positions dim"]
+    key: Float[Tensor, "1 heads positions dim"]
+    value: Float[Tensor, "1 heads positions dim"]
+    grad_output: Float[Tensor, "1 heads positions dim"]
+    direction: Direction
+
+    @classmethod
+    def draw(
+        cls,
+        seq_len: int,
+        n_heads: int,
+        head_dim: int,
+        direction: Direction,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> "Workload":
+        """Standard normal numbers in single precision, the same on every device."""
+        generator = torch.Generator().manual_seed(seed)
+        shape = (1, seq_len, n_heads, head_dim)
+        query, key, value, grad_output = (
+            torch.randn(shape, generator=generator).to(device).transpose(1, 2) for _ in range(4)
+        )
+        if direction == "forward_backward":
+            for x in (query, key, value):
+                x.requires_grad_()
+        return cls(query, key, value, grad_output, direction)
+
+    def run(self, attend: Attend) -> tuple[Tensor, ...]:
+        """The output, or in the direction "forward_backward" the three gradients."""
+        inputs = (self.query, self.key, self.value)
+        if self.direction == "forward":
+            with torch.no_grad():
+                return (attend(*inputs),)
+        return torch.autograd.grad(attend(*inputs), inputs, self.grad_output)
+
+
+def _dense(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
+    return lambda query, key, value: scaled_dot_product_attention(query, key, value, is_causal=True)
+
+
+def _ours(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
+    return lambda query, key, value: sparse_attention(
+        query, key, value, pattern, causal=True, backend="tiled"
+    )
+
+
+def _compiled_flex(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
+    block_mask = (
+        (pattern & Causal()).layout(seq_len, block_size=FLEX_BLOCK_SIZE).to_block_mask(device)
+    )
+    # Past a handful of variants the compiler gives up. `fullgraph` turns that into an error, where
+    # falling back to the eager version, which makes all scores, would be timed in silence.
+    compiled = torch.compile(flex_attention, fullgraph=True, dynamic=False)
+    return lambda query, key, value: compiled(query, key, value, block_mask=block_mask)
+
+
+def _local_attention(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
+    try:
+        from local_attention import LocalAttention
+    except ImportError as error:
+        raise CannotMeasureError("local-attention is not installed") from error
+    window_size = _window_size(pattern)
+    if window_size is None:
+        raise CannotMeasureError("local-attention has local windows only")
+    return LocalAttention(
+        window_size, causal=True, look_backward=1, exact_windowsize=True, autopad=True
+    ).to(device)
+
+
+def _one_key_more(pattern: AttentionPattern) -> AttentionPattern:
+    """What local-attention computes: its exact window of w holds w + 1 keys, the query's included.
+
+    Asked for w - 1 it would compute our window, but in buckets of w - 1 positions, which divide no
+    usual length: it then has to pad, and its matrix products become odd sizes, which costs it about
+    a third. So it keeps the w that suits it, is checked against w + 1 keys, and is credited them.
+    """
+    window_size = _window_size(pattern)
+    return pattern if window_size is None else LocalWindow(window_size + 1)
+
+
+def _window_size(pattern: AttentionPattern) -> int | None:
+    if isinstance(pattern, Intersection) and isinstance(pattern.right, Causal):
+        pattern = pattern.left
+    return pattern.window_size if isinstance(pattern, LocalWindow) else None
+
+
+def _masked(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
+    if seq_len > LONGEST_MASK:
+        raise CannotMeasureError(f"a mask of all pairs is made up to {LONGEST_MASK:,} positions")
+    mask = (pattern & Causal()).mask(seq_len).to(device)
+    return lambda query, key, value: scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def _as_asked(pattern: AttentionPattern) -> AttentionPattern:
+    return pattern
+
+
+ARMS = {
+    DENSE: Arm(_dense, computes=lambda pattern: Dense()),
+    OURS: Arm(_ours, computes=_as_asked),
+    "FlexAttention (compiled)": Arm(_compiled_flex, computes=_as_asked),
+    "local-attention": Arm(_local_attention, computes=_one_key_more),
+    "masked SDPA": Arm(_masked, computes=_as_asked),
+}
+"""By the name that tables show. Every arm is causal; `sparse_transformers` is the tiled backend."""

@@ -1,0 +1,68 @@
+"""The files that an attention benchmark leaves: what was measured, and a picture of that."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from sparse_transformers.efficiency.attention_memory import MemoryScaling
+from sparse_transformers.efficiency.attention_results import AttentionBenchmark
+from sparse_transformers.utils.records import to_json
+from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
+
+RESULTS = "attention_benchmark.json"
+PLOT = "attention_benchmark.png"
+
+
+def make_writable_folder(path: str | Path) -> Path:
+    """Make the folder if need be, and try to write in it: before measuring, not after.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OSError(f"the output folder {folder} must be writable: {error}") from error
+
+
+def write_attention_report(
+    folder: Path,
+    benchmarks: Sequence[AttentionBenchmark],
+    memory: Sequence[MemoryScaling] = (),
+) -> tuple[Path, Path]:
+    """Write the results as JSON, and a plot of what the JSON holds; returns the two paths.
+
+    Args:
+        folder: an existing folder.
+        benchmarks: one for each direction.
+        memory: one for each pattern, if memory was measured.
+
+    Raises:
+        ValueError: there is nothing to write.
+    """
+    # Only who draws waits for matplotlib.
+    from matplotlib.figure import Figure
+
+    from sparse_transformers.utils.benchmark_plot import plot_attention_times, plot_memory_scaling
+
+    if not benchmarks and not memory:
+        raise ValueError("benchmarks and memory must not both be empty")
+    results = {"benchmarks": to_json(list(benchmarks)), "memory": to_json(list(memory))}
+    atomic_write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+
+    n_plots = len(benchmarks) + bool(memory)
+    figure = Figure(figsize=(6 * n_plots, 6), layout="constrained")
+    axes = list(figure.subplots(1, n_plots, squeeze=False)[0])
+    for benchmark, ax in zip(results["benchmarks"], axes, strict=False):
+        plot_attention_times(benchmark["rows"], ax=ax)
+    if memory:
+        plot_memory_scaling(results["memory"], ax=axes[-1])
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    atomic_write_bytes(folder / PLOT, image.getvalue())
+    return folder / RESULTS, folder / PLOT

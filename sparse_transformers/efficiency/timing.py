@@ -1,0 +1,112 @@
+"""Wall-clock times that may be compared: the arms take turns in one run.
+
+Clock speed, caches and other processes change over seconds. Arms timed one after the other meet
+different machines; arms that take turns meet the same one.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+Name = TypeVar("Name")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The wall-clock times of one arm, in milliseconds, in the order in which they were taken."""
+
+    samples_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        return float(np.median(self.samples_ms))
+
+    @property
+    def lower_quartile_ms(self) -> float:
+        return float(np.quantile(self.samples_ms, 0.25))
+
+    @property
+    def upper_quartile_ms(self) -> float:
+        return float(np.quantile(self.samples_ms, 0.75))
+
+    @property
+    def min_ms(self) -> float:
+        return min(self.samples_ms)
+
+
+def time_interleaved(
+    arms: Mapping[Name, Callable[[], object]],
+    repeats: int = 5,
+    warmup: int = 1,
+    *,
+    device: torch.device | str | None = None,
+    progress: Callable[[Name], object] | None = None,
+) -> dict[Name, Timing]:
+    """Time every arm `repeats` times, the arms taking turns.
+
+    Every round starts with another arm, so that none always follows the same neighbour's use of
+    the caches. The garbage collector rests meanwhile; what an arm returns is freed on its time.
+
+    Args:
+        arms: what to call, by name.
+        repeats: timed calls of each arm.
+        warmup: untimed calls of each arm before that.
+        device: an accelerator whose queue is awaited before and after each call.
+        progress: called with the arm's name after each call, the untimed ones included.
+
+    Raises:
+        ValueError: no arms, fewer than 1 repeat, or a negative warm-up.
+    """
+    if not arms:
+        raise ValueError("arms must name at least one callable, got none")
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    if warmup < 0:
+        raise ValueError(f"warmup must not be negative, got {warmup}")
+
+    names = list(arms)
+    samples: dict[Name, list[float]] = {name: [] for name in names}
+    with _garbage_collector_off():
+        for round_number in range(warmup + repeats):
+            start = round_number % len(names)
+            for name in names[start:] + names[:start]:
+                elapsed = _time_once_ms(arms[name], device)
+                if round_number >= warmup:
+                    samples[name].append(elapsed)
+                if progress is not None:
+                    progress(name)
+    return {name: Timing(tuple(samples[name])) for name in names}
+
+
+def _time_once_ms(arm: Callable[[], object], device: torch.device | str | None) -> float:
+    _synchronize(device)
+    start = time.perf_counter()
+    arm()
+    _synchronize(device)
+    return (time.perf_counter() - start) * 1000
+
+
+def _synchronize(device: torch.device | str | None) -> None:
+    kind = "cpu" if device is None else torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()
+
+
+@contextmanager
+def _garbage_collector_off() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,148 @@
+"""From a pattern to streams: heads and tokens that share one layout, as views of the tensors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.pattern_base import (
+    AttentionPattern,
+    Interleaved,
+    PerHead,
+    Positions,
+)
+
+
+@dataclass(frozen=True)
+class KeysBefore(AttentionPattern):
+    """Every query sees the keys before position `length`: the real tokens of a padded sequence."""
+
+    length: int
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        return (query >= 0) & (key < self.length)
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Any:
+        return [(0, self.length)]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Heads and tokens that share one layout, as views (n, heads, positions, dim).
+
+    `n` counts batch elements or, for an interleaved part, the phases of one batch element.
+    """
+
+    layout: BlockLayout
+    batch: slice
+    q_heads: slice
+    kv_heads: slice
+    step: int
+    phase: int | None
+    """None: all phases together, which needs queries and keys that divide evenly."""
+    offset: int
+    """Position of the first query."""
+    joins: bool
+    """Whether the rows may hold results of an earlier part."""
+
+    def queries(self, x: Tensor) -> Tensor:
+        return self._tokens(x[self.batch, self.q_heads], self.offset)
+
+    def keys(self, x: Tensor) -> Tensor:
+        return self._tokens(x[self.batch, self.kv_heads], 0)
+
+    def _tokens(self, x: Tensor, offset: int) -> Tensor:
+        if self.step == 1:
+            return x
+        if self.phase is None:
+            return x[0].unflatten(1, (-1, self.step)).permute(2, 0, 1, 3)
+        return x[:, :, (self.phase - offset) % self.step :: self.step]
+
+
+def streams_of(
+    query: Tensor,
+    key: Tensor,
+    pattern: AttentionPattern,
+    key_lengths: tuple[int, ...] | None,
+    block_size: int,
+) -> list[Stream]:
+    """Everything that has to be visited, in order: the first part of every head comes first."""
+    batch, q_len, k_len = query.shape[0], query.shape[2], key.shape[2]
+    streams: list[Stream] = []
+    for q_heads, kv_heads, head_pattern in _head_groups(query.shape[1], key.shape[1], pattern):
+        for elements, length in _batch_groups(batch, k_len, key_lengths):
+            visible = head_pattern if length is None else head_pattern & KeysBefore(length)
+            for number, part in enumerate(visible.parts()):
+                streams += [
+                    Stream(
+                        layout=layout,
+                        batch=rows,
+                        q_heads=q_heads,
+                        kv_heads=kv_heads,
+                        step=part.step,
+                        phase=phase,
+                        offset=k_len - q_len,
+                        joins=number > 0,
+                    )
+                    for layout, rows, phase in _subsequences(
+                        part, elements, q_len, k_len, block_size
+                    )
+                ]
+    return streams
+
+
+def _head_groups(
+    n_heads: int, n_kv_heads: int, pattern: AttentionPattern
+) -> Iterator[tuple[slice, slice, AttentionPattern]]:
+    """Slices of equally many query and key heads, with the pattern that they share."""
+    group = n_heads // n_kv_heads
+    if not isinstance(pattern, PerHead):
+        # Query heads r, r + group, ... pair up with key heads 0, 1, ...
+        for member in range(group):
+            yield slice(member, None, group), slice(None), pattern
+    elif group == 1:
+        start = 0
+        for stop in range(1, n_heads + 1):
+            if stop == n_heads or pattern.patterns[stop] != pattern.patterns[start]:
+                yield slice(start, stop), slice(start, stop), pattern.patterns[start]
+                start = stop
+    else:
+        for head, head_pattern in enumerate(pattern.patterns):
+            kv_head = head // group
+            yield slice(head, head + 1), slice(kv_head, kv_head + 1), head_pattern
+
+
+def _batch_groups(
+    batch: int, k_len: int, key_lengths: tuple[int, ...] | None
+) -> Iterator[tuple[slice, int | None]]:
+    """Slices of the batch with the number of real keys they share; None if all keys are real."""
+    if key_lengths is None:
+        yield slice(0, batch), None
+        return
+    start = 0
+    for stop in range(1, batch + 1):
+        if stop == batch or key_lengths[stop] != key_lengths[start]:
+            length = key_lengths[start]
+            yield slice(start, stop), length if length < k_len else None
+            start = stop
+
+
+def _subsequences(
+    part: Interleaved, batch: slice, q_len: int, k_len: int, block_size: int
+) -> Iterator[tuple[BlockLayout, slice, int | None]]:
+    """The layouts of a part, with the batch elements and the phase that each is for."""
+    step, offset = part.step, k_len - q_len
+    if step == 1:
+        yield part.pattern.layout(q_len, k_len, block_size), batch, None
+    elif q_len % step == 0 and k_len % step == 0:
+        layout = part.pattern.layout(q_len // step, k_len // step, block_size)
+        for element in range(batch.start, batch.stop):
+            yield layout, slice(element, element + 1), None
+    else:
+        for phase in range(min(step, k_len)):
+            n_keys = len(range(phase, k_len, step))
+            n_queries = len(range((phase - offset) % step, q_len, step))
+            if n_queries:
+                yield part.pattern.layout(n_queries, n_keys, block_size), batch, phase

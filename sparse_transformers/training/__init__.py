@@ -1,0 +1,1 @@
+"""Training on bytes and on labelled sequences: data, tasks, trainer, checkpoints."""

@@ -1,0 +1,91 @@
+"""Checkpoints that are whole: a folder is written beside its place and then renamed into it.
+
+A folder that exists cannot be replaced in one step, so the old one moves aside first. Whatever
+moment a kill comes at, one of the two is there, complete; `recover_checkpoint` puts it in place.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+
+STATE_FILE = "trainer_state.pt"
+
+
+@runtime_checkable
+class SavableModel(Protocol):
+    """A model that writes and reads itself, as `SparseTransformer` does."""
+
+    config: Any  # with `to_dict() -> dict` of JSON values
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors`."""
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Read what `save_pretrained` wrote."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take over weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights."""
+
+
+def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | None = None) -> None:
+    """Write the model, and the trainer's state if there is one, as one whole.
+
+    Args:
+        folder: holds the new checkpoint afterwards, or still the old one if the process dies.
+        model: writes itself by `save_pretrained`.
+        state: tensors, numbers, strings, lists and dicts, written to `STATE_FILE`.
+    """
+    unfinished, outdated = _beside(folder, "unfinished"), _beside(folder, "outdated")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what an earlier kill left
+    unfinished.mkdir(parents=True)
+    model.save_pretrained(unfinished)
+    if state is not None:
+        torch.save(state, unfinished / STATE_FILE)
+    _flush_to_disk(unfinished)  # a rename must not reach the disk before the content does
+    if folder.exists():
+        shutil.rmtree(outdated, ignore_errors=True)
+        folder.rename(outdated)
+    unfinished.rename(folder)
+    shutil.rmtree(outdated, ignore_errors=True)
+
+
+def recover_checkpoint(folder: Path) -> bool:
+    """Finish what a kill interrupted; whether `folder` then holds a checkpoint."""
+    outdated = _beside(folder, "outdated")
+    if not folder.exists() and outdated.exists():
+        outdated.rename(folder)
+    shutil.rmtree(outdated, ignore_errors=True)
+    return folder.exists()
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """The trainer's state, with all tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: the folder holds no trainer state.
+        ValueError: the file is damaged, or holds anything but data.
+    """
+    path = folder / STATE_FILE
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise ValueError(f"{path} is not a complete trainer state: {error}") from error
+    return state
+
+
+def _flush_to_disk(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+
+
+def _beside(folder: Path, mark: str) -> Path:
+    return folder.with_name(f".{folder.name}.{mark}")

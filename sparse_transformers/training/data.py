@@ -1,0 +1,136 @@
+"""Bytes to train on: any file, the text that ships with Python, and how a corpus is cut."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+
+
+def load_bytes(path: str | Path) -> UInt8[Tensor, "length"]:
+    """The bytes of any file, text or not.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+        ValueError: the file is empty.
+    """
+    content = Path(path).read_bytes()
+    if not content:
+        raise ValueError(f"{path} must hold at least one byte, got an empty file")
+    return _as_tensor(content)
+
+
+def default_text() -> str:
+    """English that needs no download: Python's own help topics, in alphabetical order.
+
+    About 470,000 characters; the exact text depends on the version of Python.
+    """
+    from pydoc_data.topics import topics  # 0.7 MB of source: only for those who ask
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def text_to_bytes(text: str) -> UInt8[Tensor, "length"]:
+    """The UTF-8 bytes of `text`."""
+    return _as_tensor(text.encode())
+
+
+def pad_texts(
+    texts: Sequence[str], seq_len: int
+) -> tuple[Int[Tensor, "texts seq"], Bool[Tensor, "texts seq"]]:
+    """Texts as rows of UTF-8 bytes, cut or zero-padded on the right to `seq_len`.
+
+    Returns:
+        The ids, and the attention mask that is True on the bytes of the text.
+    """
+    if seq_len < 1:
+        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
+    ids = torch.zeros(len(texts), seq_len, dtype=torch.long)
+    mask = torch.zeros(len(texts), seq_len, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        content = text.encode()[:seq_len]
+        if not content:
+            raise ValueError(f"texts must not be empty, got an empty text at index {row}")
+        ids[row, : len(content)] = _as_tensor(content)
+        mask[row, : len(content)] = True
+    return ids, mask
+
+
+class ByteCorpus:
+    """A sequence of bytes, split by position: the end of it is for validation.
+
+    A window of `seq_len` predictions takes `seq_len + 1` bytes: each byte is predicted from those
+    before it, and the first is only read.
+
+    Args:
+        content: the bytes.
+        name: what error messages call the corpus, such as the file's path.
+        valid_fraction: the share at the end that is never trained on.
+    """
+
+    def __init__(
+        self, content: UInt8[Tensor, "length"], *, name: str = "corpus", valid_fraction: float = 0.1
+    ) -> None:
+        if content.ndim != 1 or content.dtype != torch.uint8:
+            raise ValueError(
+                f"content must be one row of uint8, got {content.dtype} {tuple(content.shape)}"
+            )
+        if not 0 < valid_fraction < 1:
+            raise ValueError(f"valid_fraction must be between 0 and 1, got {valid_fraction}")
+        n_train = len(content) - round(len(content) * valid_fraction)
+        self.name = name
+        self.content = content
+        self.train = content[:n_train]
+        self.valid = content[n_train:]
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, valid_fraction: float = 0.1) -> "ByteCorpus":
+        """The corpus in any file, text or not."""
+        return cls(load_bytes(path), name=str(path), valid_fraction=valid_fraction)
+
+    def check_holds_windows(self, seq_len: int) -> None:
+        """Raise a ValueError unless both parts hold a window of `seq_len` predictions."""
+        if seq_len < 1:
+            raise ValueError(f"seq_len must be at least 1, got {seq_len}")
+        for part, content in (("training", self.train), ("validation", self.valid)):
+            if len(content) <= seq_len:
+                raise ValueError(
+                    f"{self.name} is too short for seq_len={seq_len}: its {part} part must hold "
+                    f"at least {seq_len + 1} bytes, got {len(content)} of {len(self.content)}"
+                )
+
+    def random_windows(
+        self, step: int, *, n_windows: int, seq_len: int, seed: int
+    ) -> UInt8[Tensor, "windows seq+1"]:
+        """Windows from uniformly drawn places of the training part: a function of (seed, step)."""
+        last_start = len(self.train) - seq_len - 1
+        starts = np.random.default_rng([seed, step]).integers(0, last_start + 1, size=n_windows)
+        return _cut_windows(self.train, torch.from_numpy(starts), seq_len)
+
+    def valid_windows(self, *, max_windows: int, seq_len: int) -> UInt8[Tensor, "windows seq+1"]:
+        """The same windows every time, spread evenly over the validation part.
+
+        Where `max_windows` suffices for the whole part, they tile it, and each byte is predicted
+        at most once.
+        """
+        n_windows = min(max_windows, (len(self.valid) - 1) // seq_len)
+        last_start = len(self.valid) - seq_len - 1
+        starts = torch.arange(n_windows) * last_start // max(n_windows - 1, 1)
+        return _cut_windows(self.valid, starts, seq_len)
+
+    def sha256(self) -> str:
+        """The fingerprint by which a resumed run recognises its corpus."""
+        return hashlib.sha256(self.content.numpy().data).hexdigest()
+
+
+def _as_tensor(content: bytes) -> UInt8[Tensor, "length"]:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor wants a writable copy
+
+
+def _cut_windows(
+    content: UInt8[Tensor, "length"], starts: Int[Tensor, "windows"], seq_len: int
+) -> UInt8[Tensor, "windows seq+1"]:
+    return content[starts[:, None] + torch.arange(seq_len + 1)]

@@ -1,0 +1,45 @@
+"""The metrics of a run: one JSON object per line, in a file that survives a kill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sparse_transformers.utils.runtime import atomic_write_text
+
+Row = dict[str, Any]
+
+
+class MetricsLog:
+    """Rows of measurements, each with the step that it belongs to.
+
+    Args:
+        path: the JSONL file, written line by line; None keeps the rows in memory only.
+        last_step: keep the file's rows up to this step, which is where a resumed run goes on;
+            None starts an empty file.
+    """
+
+    def __init__(self, path: Path | None, last_step: int | None = None) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        if path is None:
+            return
+        if last_step is not None and path.exists():
+            self.rows = [row for row in read_metrics(path) if row["step"] <= last_step]
+        atomic_write_text(path, "".join(_line(row) for row in self.rows))
+
+    def append(self, row: Row) -> None:
+        """Add a row, and write it out at once."""
+        self.rows.append(row)
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(row))
+
+
+def read_metrics(path: str | Path) -> list[Row]:
+    """The rows of a metrics file; a last line that a kill cut short is left out."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"

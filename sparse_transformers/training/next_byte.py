@@ -1,0 +1,75 @@
+"""Language modelling on bytes: predict each byte from those before it."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.training.task import (
+    Batch,
+    Evaluation,
+    LogitsAndTargets,
+    evaluate_predictions,
+)
+
+
+class NextByteTask:
+    """Predict each byte from those before it.
+
+    Args:
+        corpus: where the bytes come from.
+        seq_len: how many bytes the model reads, and predicts, in one row.
+        max_valid_windows: validate on at most so many rows. The first bytes of a row have little
+            context, so compare bits per byte at equal `seq_len` only.
+
+    Raises:
+        ValueError: a part of the corpus is shorter than one window.
+    """
+
+    target_unit = "byte"
+
+    def __init__(self, corpus: ByteCorpus, seq_len: int, *, max_valid_windows: int = 64) -> None:
+        corpus.check_holds_windows(seq_len)
+        if max_valid_windows < 1:
+            raise ValueError(f"max_valid_windows must be at least 1, got {max_valid_windows}")
+        self.corpus = corpus
+        self.seq_len = seq_len
+        self.max_valid_windows = max_valid_windows
+
+    def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
+        return _next_byte_batch(
+            self.corpus.random_windows(step, n_windows=batch_size, seq_len=self.seq_len, seed=seed)
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        return F.cross_entropy(*_predict_bytes(model, batch))
+
+    def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
+        windows = self.corpus.valid_windows(
+            max_windows=self.max_valid_windows, seq_len=self.seq_len
+        )
+        return evaluate_predictions(
+            model, _predict_bytes, _next_byte_batch(windows).split(batch_size)
+        )
+
+    def description(self) -> dict[str, Any]:
+        return {
+            "task": "next byte",
+            "seq_len": self.seq_len,
+            "max_valid_windows": self.max_valid_windows,
+            "train_bytes": len(self.corpus.train),
+            "valid_bytes": len(self.corpus.valid),
+            "corpus_sha256": self.corpus.sha256(),
+        }
+
+
+def _predict_bytes(model: nn.Module, batch: Batch) -> LogitsAndTargets:
+    logits = model(batch.input_ids)  # (batch, seq, vocab)
+    return logits.flatten(0, 1).float(), batch.targets.flatten()
+
+
+def _next_byte_batch(windows: UInt8[Tensor, "batch seq+1"]) -> Batch:
+    ids = windows.long()
+    return Batch(input_ids=ids[:, :-1], targets=ids[:, 1:])

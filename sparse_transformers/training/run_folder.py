@@ -1,0 +1,115 @@
+"""What a run leaves behind, in one folder.
+
+run.json         settings of training, task and model, and the environment
+metrics.jsonl    one row per logged step and per validation
+best/, last/     checkpoints: config.json and model.safetensors; last/ also trainer_state.pt
+training.png     the losses over the run, drawn at the end
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sparse_transformers.training.checkpoint import (
+    SavableModel,
+    load_state,
+    recover_checkpoint,
+    save_checkpoint,
+)
+from sparse_transformers.training.metrics import Row
+from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text, environment
+
+Settings = dict[str, dict[str, Any]]
+
+# Neither changes what is computed, apart from a device's rounding.
+MAY_CHANGE_ON_RESUME = ("training.device", "training.progress")
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder.
+        settings: groups of JSON values that a resumed run must share with the one it continues.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.settings: Settings = json.loads(json.dumps(settings))  # as it comes back from a file
+        self.last = path / "last"
+        self.best = path / "best"
+        self.metrics = path / "metrics.jsonl"
+
+    def create(self) -> None:
+        """Claim the folder for a new run.
+
+        Raises:
+            OSError: the folder cannot be written to, or already holds a run.
+        """
+        if recover_checkpoint(self.last):
+            raise FileExistsError(
+                f"{self.path} already holds a run: resume it, or choose another folder"
+            )
+        about = {**self.settings, "environment": environment()}
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            atomic_write_text(self.path / "run.json", json.dumps(about, indent=2) + "\n")
+        except OSError as error:
+            raise OSError(f"the output folder {self.path} must be writable: {error}") from error
+
+    def save_last(self, model: SavableModel, state: dict[str, Any]) -> None:
+        """Write what a resumed run starts from."""
+        save_checkpoint(self.last, model, {**state, "settings": self.settings})
+
+    def save_best(self, model: SavableModel) -> None:
+        """Write the model that validated best so far."""
+        save_checkpoint(self.best, model)
+
+    def load_last(self, model: SavableModel) -> dict[str, Any]:
+        """Give `model` the weights of the last checkpoint, and return the state saved with it.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint.
+            ValueError: the checkpoint is damaged, or belongs to a run with other settings.
+        """
+        if not recover_checkpoint(self.last):
+            raise FileNotFoundError(
+                f"{self.path} holds no checkpoint to resume from: start the run without resuming"
+            )
+        recover_checkpoint(self.best)
+        state = load_state(self.last)
+        differences = _differences(state["settings"], self.settings)
+        if differences:
+            raise ValueError(
+                f"a resumed run must have the settings it began with, but in {self.path} "
+                + "; ".join(differences)
+            )
+        model.load_state_dict(type(model).from_pretrained(self.last).state_dict())
+        return state
+
+    def draw(self, rows: Sequence[Row]) -> None:
+        """Draw the training plot."""
+        # Only who draws waits for matplotlib.
+        from matplotlib.figure import Figure
+
+        from sparse_transformers.utils.training_plot import plot_training
+
+        figure = Figure(layout="constrained")  # not pyplot's, so no global state is touched
+        plot_training(rows, ax=figure.subplots())
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=120)
+        atomic_write_bytes(self.path / "training.png", image.getvalue())
+
+
+def _differences(before: Settings, now: Settings) -> list[str]:
+    """Which settings differ, in words."""
+    found = []
+    for group in sorted(before.keys() | now.keys()):
+        was, is_now = before.get(group, {}), now.get(group, {})
+        for name in sorted(was.keys() | is_now.keys()):
+            setting = f"{group}.{name}"
+            if was.get(name) != is_now.get(name) and setting not in MAY_CHANGE_ON_RESUME:
+                found.append(f"{setting} was {was.get(name)!r} and is {is_now.get(name)!r}")
+    return found

@@ -1,0 +1,153 @@
+"""What a task is: where batches come from, the loss, and the validation.
+
+A task is the only place that knows how a model is called. The trainer asks it for the batch of a
+step, for the loss of a part of that batch, and for a validation.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+LogitsAndTargets = tuple[Float[Tensor, "targets classes"], Int[Tensor, "targets"]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of tokens and what to predict from each row.
+
+    Attributes:
+        input_ids: token ids.
+        targets: one class per token, or one per row.
+        attention_mask: True on real tokens, padding on the right; None if there is no padding.
+    """
+
+    input_ids: Int[Tensor, "batch seq"]
+    targets: Int[Tensor, "batch seq"] | Int[Tensor, "batch"]
+    attention_mask: Bool[Tensor, "batch seq"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def n_tokens(self) -> int:
+        """How many real tokens the rows hold."""
+        if self.attention_mask is None:
+            return self.input_ids.numel()
+        return int(self.attention_mask.sum())
+
+    def rows(self, index: slice | Int[Tensor, "rows"]) -> "Batch":
+        """The batch of some of the rows."""
+        mask = self.attention_mask
+        return Batch(
+            self.input_ids[index], self.targets[index], None if mask is None else mask[index]
+        )
+
+    def split(self, n_rows: int) -> Iterator["Batch"]:
+        """Batches of `n_rows` rows, in order; the last one may have fewer."""
+        for start in range(0, len(self), n_rows):
+            yield self.rows(slice(start, start + n_rows))
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        mask = self.attention_mask
+        return Batch(
+            self.input_ids.to(device),
+            self.targets.to(device),
+            None if mask is None else mask.to(device),
+        )
+
+    def sha256(self) -> str:
+        """A fingerprint of the content, by which a resumed run recognises its data."""
+        tensors = (self.input_ids, self.targets, self.attention_mask)
+        return hashlib.sha256(
+            b"".join(tensor.numpy().tobytes() for tensor in tensors if tensor is not None)
+        ).hexdigest()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model predicts targets that it was not trained on.
+
+    Attributes:
+        loss_nats: mean cross-entropy per target.
+        accuracy: share of targets that got the largest logit.
+        n_targets: how many targets the means are over.
+    """
+
+    loss_nats: float
+    accuracy: float
+    n_targets: int
+
+    @property
+    def loss_bits(self) -> float:
+        """The same loss in bits: bits per byte where the targets are bytes."""
+        return nats_to_bits(self.loss_nats)
+
+
+class Task(Protocol):
+    """What the trainer needs to know about a task.
+
+    Attributes:
+        target_unit: what one target is ("byte", "label"); it names the metrics.
+    """
+
+    target_unit: str
+
+    def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
+        """The batch of a step: a function of the arguments alone, or a run cannot be resumed."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        """Mean loss in nats; every batch of equally many rows must hold equally many targets."""
+
+    def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
+        """Validate on the same targets every time, and leave the model's mode as it was."""
+
+    def description(self) -> dict[str, Any]:
+        """What must be the same for a run to be resumed: JSON values, named for error messages."""
+
+
+def nats_to_bits(nats: float) -> float:
+    """Convert a cross-entropy; per byte, bits are what the best possible compressor would need."""
+    return nats / math.log(2)
+
+
+@torch.no_grad()  # not inference_mode: what a model caches here must still serve in training
+def evaluate_predictions(
+    model: nn.Module,
+    predict: Callable[[nn.Module, Batch], LogitsAndTargets],
+    batches: Iterable[Batch],
+) -> Evaluation:
+    """Mean cross-entropy and accuracy over all targets of the batches.
+
+    Args:
+        model: is put into evaluation mode, and back into the mode it was in.
+        predict: the logits and the targets of a batch.
+        batches: on any device; they are moved to the model's.
+    """
+    device = next(model.parameters()).device
+    nats, hits, n_targets = 0.0, 0, 0
+    with _evaluation_mode(model):
+        for batch in batches:
+            logits, targets = predict(model, batch.to(device))
+            nats += float(F.cross_entropy(logits, targets, reduction="sum"))
+            hits += int((logits.argmax(-1) == targets).sum())
+            n_targets += len(targets)
+    return Evaluation(nats / n_targets, hits / n_targets, n_targets)
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,259 @@
+"""The training loop."""
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from tqdm.auto import tqdm
+
+from sparse_transformers.training.checkpoint import SavableModel
+from sparse_transformers.training.config import TrainingConfig
+from sparse_transformers.training.metrics import MetricsLog, Row
+from sparse_transformers.training.optimizer import learning_rate_at, make_optimizer
+from sparse_transformers.training.progress import Progress, TrainingResult
+from sparse_transformers.training.run_folder import RunFolder
+from sparse_transformers.training.task import Batch, Task, nats_to_bits
+from sparse_transformers.utils.runtime import (
+    reproducible_draws,
+    resolve_device,
+    resolve_precision,
+)
+
+
+class Trainer:
+    """Trains a model on a task.
+
+    Every batch and every dropout mask is a function of the seed and the step, so a run that was
+    killed and resumed goes through the same losses as one that was not: bit for bit on a CPU with
+    the same number of threads.
+
+    Args:
+        model: is trained in place.
+        task: what to learn.
+        config: how.
+        output_dir: where to leave checkpoints, metrics and plot; needs a model with
+            `save_pretrained` and `from_pretrained`. None saves nothing.
+
+    Raises:
+        ValueError: the device, precision or gradient checkpointing that is asked for is not there.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        config: TrainingConfig | None = None,
+        output_dir: str | Path | None = None,
+    ) -> None:
+        self.model = model
+        self.task = task
+        self.config = config or TrainingConfig()
+        self.device = resolve_device(self.config.device)
+        self.dtype = resolve_precision(self.config.precision, self.device)
+        self.folder = None if output_dir is None else RunFolder(Path(output_dir), self._settings())
+        _set_gradient_checkpointing(model, self.config.gradient_checkpointing)
+
+    def train(self, *, resume: bool = False) -> TrainingResult:
+        """Train to the end, and leave the model in evaluation mode with its last weights.
+
+        Args:
+            resume: go on from the last checkpoint in the output folder.
+
+        Raises:
+            OSError: the output folder cannot be written to, already holds a run, or (when
+                resuming) holds no checkpoint.
+            ValueError: the checkpoint is damaged or belongs to a run with other settings.
+            FloatingPointError: the loss or its gradient became infinite or NaN.
+        """
+        self.model.to(self.device).train()
+        self.optimizer = make_optimizer(self.model, self.config)
+        if resume:
+            self._resume()
+        else:
+            self._start()
+        self._run_steps()
+        self.model.eval()
+        if self.folder is not None:
+            self.folder.draw(self.metrics.rows)
+        return TrainingResult(
+            steps=self.progress.step,
+            tokens=self.progress.tokens,
+            train_seconds=self.progress.seconds,
+            evaluations=dict(self.progress.evaluations),
+            metrics=tuple(self.metrics.rows),
+            output_dir=None if self.folder is None else self.folder.path,
+        )
+
+    def _start(self) -> None:
+        self.progress = Progress()
+        if self.folder is not None:
+            self.folder.create()
+        self.metrics = MetricsLog(None if self.folder is None else self.folder.metrics)
+        self._validate()
+        self._save_last()
+
+    def _resume(self) -> None:
+        if self.folder is None:
+            raise ValueError("resuming needs an output_dir, got None")
+        state = self.folder.load_last(_savable(self.model))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress.from_dict(state["progress"])
+        self.metrics = MetricsLog(self.folder.metrics, last_step=self.progress.step)
+
+    def _run_steps(self) -> None:
+        config = self.config
+        bar = tqdm(
+            desc="training",
+            unit="step",
+            initial=self.progress.step,
+            total=config.steps if config.time_limit_s is None else None,
+            disable=not config.progress,
+        )
+        with bar:
+            finished = self._is_finished()
+            while not finished:
+                row = self._train_step()
+                finished = self._is_finished()
+                if finished or row["step"] % config.log_every == 0:
+                    self.metrics.append(row)
+                if finished or row["step"] % config.eval_every == 0:
+                    self._validate()
+                if finished or row["step"] % config.save_every == 0:
+                    self._save_last()
+                bits = nats_to_bits(row["train_loss_nats"])
+                bar.set_postfix_str(f"{bits:.3f} bits/{self.task.target_unit}", refresh=False)
+                bar.update()
+
+    def _train_step(self) -> Row:
+        """Make one optimiser step; the row says what it saw."""
+        started = time.perf_counter()
+        config, step = self.config, self.progress.step
+        learning_rate = learning_rate_at(self._share_of_run(), config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
+        batch = self.task.batch(step, batch_size=config.batch_size, seed=config.seed)
+        with reproducible_draws(_seed_of_draws(config.seed, step), self.device):
+            loss = self._accumulate_gradients(batch)
+        norm = clip_grad_norm_(self.model.parameters(), config.clip_norm or math.inf)
+        loss_nats, grad_norm = float(loss), float(norm)
+        if not (math.isfinite(loss_nats) and math.isfinite(grad_norm)):
+            raise FloatingPointError(
+                f"step {step + 1} has loss {loss_nats} and gradient norm {grad_norm}: "
+                f"try a learning rate below {config.learning_rate}"
+            )
+        self.optimizer.step()
+
+        _wait_for(self.device)
+        seconds = time.perf_counter() - started
+        self.progress.step += 1
+        self.progress.tokens += batch.n_tokens
+        self.progress.seconds += seconds
+        return {
+            "step": self.progress.step,
+            "train_loss_nats": loss_nats,
+            f"train_bits_per_{self.task.target_unit}": nats_to_bits(loss_nats),
+            "learning_rate": learning_rate,
+            "grad_norm": grad_norm,
+            "tokens_per_second": batch.n_tokens / seconds,
+            "seconds": self.progress.seconds,
+        }
+
+    def _accumulate_gradients(self, batch: Batch) -> Float[Tensor, ""]:
+        """Add up the parts' gradients to that of the whole batch, and return its mean loss."""
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.device)
+        for part in batch.split(self.config.rows_per_part):
+            with self._autocast():
+                loss = self.task.loss(self.model, part.to(self.device))
+            loss = loss / self.config.grad_accumulation
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _validate(self) -> None:
+        with self._autocast():
+            evaluation = self.task.evaluate(self.model, batch_size=self.config.rows_per_part)
+        if not math.isfinite(evaluation.loss_nats):
+            raise FloatingPointError(
+                f"the validation loss after step {self.progress.step} is {evaluation.loss_nats}"
+            )
+        earlier = [each.loss_nats for each in self.progress.evaluations.values()]
+        self.progress.evaluations[self.progress.step] = evaluation
+        self.metrics.append(
+            {
+                "step": self.progress.step,
+                "valid_loss_nats": evaluation.loss_nats,
+                f"valid_bits_per_{self.task.target_unit}": evaluation.loss_bits,
+                "valid_accuracy": evaluation.accuracy,
+                "seconds": self.progress.seconds,
+            }
+        )
+        if self.folder is not None and evaluation.loss_nats < min(earlier, default=math.inf):
+            self.folder.save_best(_savable(self.model))
+
+    def _save_last(self) -> None:
+        if self.folder is not None:
+            state = {"progress": asdict(self.progress), "optimizer": self.optimizer.state_dict()}
+            self.folder.save_last(_savable(self.model), state)
+
+    def _is_finished(self) -> bool:
+        limit = self.config.time_limit_s
+        out_of_time = limit is not None and self.progress.seconds >= limit
+        return out_of_time or self.progress.step >= self.config.steps
+
+    def _share_of_run(self) -> float:
+        """Which share of the run is over with the coming step; the schedule follows it."""
+        of_steps = (self.progress.step + 1) / self.config.steps
+        limit = self.config.time_limit_s
+        return of_steps if limit is None else max(of_steps, self.progress.seconds / limit)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        )
+
+    def _settings(self) -> dict[str, dict[str, Any]]:
+        return {
+            "training": self.config.to_dict(),
+            "task": self.task.description(),
+            "model": _savable(self.model).config.to_dict(),
+        }
+
+
+def _savable(model: nn.Module) -> SavableModel:
+    if not isinstance(model, SavableModel):
+        raise ValueError(
+            "output_dir must be None for a model without config, save_pretrained and "
+            f"from_pretrained, got a {type(model).__name__}"
+        )
+    return model
+
+
+def _set_gradient_checkpointing(model: nn.Module, enabled: bool) -> None:
+    switch = getattr(model, "set_gradient_checkpointing", None)
+    if switch is not None:
+        switch(enabled)
+    elif enabled:
+        raise ValueError(
+            "gradient_checkpointing must be False for a model without "
+            f"set_gradient_checkpointing, got a {type(model).__name__}"
+        )
+
+
+def _seed_of_draws(seed: int, step: int) -> int:
+    """A seed for the dropout of a step, apart from the one of its batch."""
+    return int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
+
+
+def _wait_for(device: torch.device) -> None:
+    """Let the device finish, so that the time of a step is all of it."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

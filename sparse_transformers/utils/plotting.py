@@ -1,0 +1,292 @@
+"""Plots that know nothing of experiments: axes in, axes out, nothing saved, no global style changed.
+
+One pattern has one colour, one marker and one label wherever it is drawn. The colours are those of
+Okabe and Ito (2008), which people with colour-blindness can tell apart, and neutral ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_rgb
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one thing looks and is called in every figure."""
+
+    label: str
+    color: str
+    marker: str = "o"
+
+
+STYLES = {
+    "dense": Style("dense", "#222222", "s"),
+    "local": Style("local window", "#0072B2", "o"),
+    "dilated": Style("dilated window", "#56B4E9", "v"),
+    "strided": Style("strided", "#E69F00", "^"),
+    "fixed": Style("fixed", "#D55E00", "D"),
+    "longformer": Style("Longformer", "#CC79A7", "P"),
+    "bigbird": Style("BigBird", "#7A4E9E", "X"),
+    "sinks": Style("sinks + window", "#117A65", "h"),
+    "block": Style("block sparse", "#35B779", "<"),
+    "random": Style("random pairs", "#999999", ">"),
+    "masked": Style("dense with a mask", "#8C6D31", "d"),
+    "stored": Style("dense, scores stored", "#777777", "*"),
+}
+
+FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
+NOT_MEASURED = "not\nmeasured"
+GRID = {"color": "#DDDDDD", "linewidth": 0.6}
+
+
+def style_of(name: str) -> Style:
+    """The style called `name` in `STYLES`.
+
+    Raises:
+        ValueError: there is none; the message lists those that there are.
+    """
+    if name not in STYLES:
+        raise ValueError(f"unknown style {name!r}; known are {', '.join(STYLES)}")
+    return STYLES[name]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line of points, with the interval of each point where it is known."""
+
+    style: Style
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    label: str | None = None
+    """Instead of the style's."""
+    dashed: bool = False
+
+
+def plot_picture(
+    picture: Sequence[str], characters: str, *, title: str, ax: Axes | None = None
+) -> Axes:
+    """Draw which keys every query sees.
+
+    Args:
+        picture: one string for each query, one character for each key.
+        characters: the three characters that mean allowed, forbidden, and later than the query.
+        title: above the axes.
+        ax: where to draw; None makes a new figure.
+    """
+    ax = _axes(ax)
+    codes = np.array([[characters.index(each) for each in row] for row in picture])
+    colors = ListedColormap([ALLOWED_COLOR, FORBIDDEN_COLOR, FUTURE_COLOR])
+    ax.imshow(codes, cmap=colors, vmin=0, vmax=2, interpolation="nearest")
+    ax.set_title(title, fontsize=9)
+    ticks = [0, len(picture) // 2, len(picture) - 1]
+    ax.set_xticks(ticks)
+    ax.set_yticks(ticks)
+    ax.tick_params(labelsize=7)
+    return ax
+
+
+def picture_legend() -> list[Patch]:
+    """The handles of a legend for `plot_picture`."""
+    edge = {"edgecolor": "#888888", "linewidth": 0.6}
+    return [
+        Patch(facecolor=ALLOWED_COLOR, label="the query may attend to the key", **edge),
+        Patch(facecolor=FORBIDDEN_COLOR, label="skipped by the pattern", **edge),
+        Patch(facecolor=FUTURE_COLOR, label="later than the query: forbidden to all", **edge),
+    ]
+
+
+def plot_curves(
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw lines with a marker at every point, and the interval of each point as a whisker."""
+    ax = _axes(ax)
+    for curve in curves:
+        error = None
+        if curve.low is not None and curve.high is not None:
+            y = np.asarray(curve.y)
+            error = np.abs(np.stack([y - np.asarray(curve.low), np.asarray(curve.high) - y]))
+        ax.errorbar(
+            curve.x,
+            curve.y,
+            yerr=error,
+            color=curve.style.color,
+            marker=curve.style.marker,
+            markersize=5,
+            linewidth=1.6,
+            linestyle="--" if curve.dashed else "-",
+            capsize=2,
+            label=curve.label or curve.style.label,
+        )
+    if log_x:
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(sorted({x for curve in curves for x in curve.x}))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short_count(x)))
+    if log_y:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.10g}"))
+    ax.set_title(title, fontsize=10)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(**GRID)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def plot_bars(
+    groups: Sequence[str],
+    bars: Mapping[str, Sequence[float | None]],
+    *,
+    colors: Mapping[str, str | Sequence[str]],
+    title: str,
+    xlabel: str,
+    number: str = "{:.1f}",
+    intervals: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
+    log_x: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw horizontal bars, those of one group together, the first group on top.
+
+    Args:
+        groups: the names on the vertical axis.
+        bars: for each kind of bar, its length in every group; None where it was not measured.
+        colors: of each kind of bar, one for all groups or one for each.
+        title: above the axes.
+        xlabel: what the length means, with its unit.
+        number: how the number at the end of a bar is written.
+        intervals: for a kind of bar, the interval around each length.
+        log_x: use a logarithmic axis.
+        ax: where to draw; None makes a new figure.
+    """
+    ax = _axes(ax)
+    height = 0.8 / len(bars)
+    for nth, (kind, lengths) in enumerate(bars.items()):
+        places = np.arange(len(groups)) + (nth - (len(bars) - 1) / 2) * height
+        known = [0.0 if length is None else length for length in lengths]
+        ax.barh(places, known, height * 0.9, color=colors[kind], label=kind)
+        spans = (intervals or {}).get(kind, [None] * len(groups))
+        for place, length, span in zip(places, lengths, spans, strict=True):
+            end = length or 0.0
+            if span is not None:
+                ax.plot(span, [place, place], color="#444444", linewidth=1)
+                end = max(end, span[1])
+            text = "not measured" if length is None else number.format(length)
+            ax.annotate(
+                text,
+                (end, place),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
+    if log_x:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+    ax.set_yticks(range(len(groups)), groups)
+    ax.invert_yaxis()
+    ax.set_title(title, fontsize=10)
+    ax.set_xlabel(xlabel)
+    ax.grid(axis="x", **GRID)
+    ax.set_axisbelow(True)
+    ax.margins(x=0.12)
+    return ax
+
+
+def plot_table(
+    values: Sequence[Sequence[float | None]],
+    texts: Sequence[Sequence[str]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    xlabel: str = "",
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+    cmap: str = "cividis",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw numbers as coloured cells with their text in them; None is a hatched, empty cell.
+
+    Args:
+        values: what the colours mean, row by row.
+        texts: what stands in the cells.
+        rows: names of the rows, from the top.
+        columns: names of the columns.
+        title: above the axes.
+        xlabel: what the columns are.
+        log: colour by the logarithm.
+        limits: the values at the ends of the colour map; by default those of the data.
+        cmap: a perceptually uniform colour map.
+        ax: where to draw; None makes a new figure.
+    """
+    ax = _axes(ax)
+    grid = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float)
+    low, high = limits or (np.nanmin(grid), np.nanmax(grid))
+    norm = LogNorm(low, high) if log else Normalize(low, high)
+    image = ax.imshow(np.ma.masked_invalid(grid), cmap=cmap, norm=norm, aspect="auto")
+    for row, column in np.ndindex(grid.shape):
+        if np.isnan(grid[row, column]):
+            ax.add_patch(
+                plt.Rectangle(
+                    (column - 0.5, row - 0.5),
+                    1,
+                    1,
+                    facecolor="#F4F4F4",
+                    edgecolor="#CCCCCC",
+                    hatch="///",
+                    linewidth=0,
+                )
+            )
+            continue
+        luminance = np.dot(to_rgb(image.cmap(norm(grid[row, column]))), (0.299, 0.587, 0.114))
+        ax.text(
+            column,
+            row,
+            texts[row][column],
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            color="black" if luminance > 0.5 else "white",
+        )
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0, labelsize=8)
+    ax.set_title(title, fontsize=10)
+    ax.set_xlabel(xlabel)
+    return ax
+
+
+def short_count(number: float) -> str:
+    """A count in at most four characters or so: 512, 4k, 1M, in powers of two."""
+    for unit, size in (("M", 1 << 20), ("k", 1 << 10)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.4g}"
+
+
+def short_bytes(number: float) -> str:
+    """Bytes with a binary unit and three digits: 8 KiB, 1.5 MiB."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f} B"
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    return ax

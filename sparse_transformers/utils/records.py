@@ -1,0 +1,49 @@
+"""Frozen dataclasses to JSON values and back, so that a figure can be drawn from a results file."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Record = TypeVar("Record")
+
+
+def to_json(record: Any) -> Any:
+    """A dataclass, or tuples, lists and dicts of such, in types that JSON has."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        fields = dataclasses.fields(record)
+        return {field.name: to_json(getattr(record, field.name)) for field in fields}
+    if isinstance(record, Mapping):
+        return {str(key): to_json(value) for key, value in record.items()}
+    if isinstance(record, tuple | list):
+        return [to_json(value) for value in record]
+    return record
+
+
+def from_json(kind: type[Record], value: Any) -> Record:
+    """The dataclass `kind` that `to_json` turned into `value`.
+
+    Fields may be JSON's own types, dataclasses, `tuple[x, ...]`, `dict[str, x]`, or any of these
+    or None.
+
+    Raises:
+        ValueError: a field is missing or unknown.
+    """
+    fields = get_type_hints(kind)
+    if not isinstance(value, Mapping) or value.keys() != fields.keys():
+        found = ", ".join(value) if isinstance(value, Mapping) else repr(value)
+        raise ValueError(f"{kind.__name__} must have the fields {', '.join(fields)}, got {found}")
+    return kind(**{name: _convert(hint, value[name]) for name, hint in fields.items()})
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):  # "x or None": the None has been dealt with
+        return _convert(next(each for each in arguments if each is not types.NoneType), value)
+    if origin is tuple:
+        return tuple(_convert(arguments[0], each) for each in value)
+    if origin is dict:
+        return {key: _convert(arguments[1], each) for key, each in value.items()}
+    return from_json(hint, value) if dataclasses.is_dataclass(hint) else value
