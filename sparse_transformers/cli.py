@@ -241,6 +241,14 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
     folder = make_writable_folder(arguments.output)
     measured = {"seed": arguments.seed, "device": device, "progress": not arguments.quiet}
     print(", ".join(f"{name}: {value}" for name, value in environment().items()))
+    memory = []
+    if arguments.memory is not None:
+        for pattern in patterns:
+            lengths = arguments.memory or MEMORY_SEQ_LENS
+            memory.append(
+                measure_memory_scaling(pattern, lengths, head_dim=arguments.head_dim, **measured)
+            )
+            print(f"\n{memory[-1]}")
     benchmarks = []
     for direction in arguments.directions:
         benchmarks.append(
@@ -256,18 +264,6 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
             )
         )
         print(f"\n{benchmarks[-1]}")
-    memory = []
-    if arguments.memory is not None:
-        for pattern in patterns:
-            memory.append(
-                measure_memory_scaling(
-                    pattern,
-                    arguments.memory or MEMORY_SEQ_LENS,
-                    head_dim=arguments.head_dim,
-                    **measured,
-                )
-            )
-            print(f"\n{memory[-1]}")
     written = write_attention_report(folder, benchmarks, memory)
     print("\nwritten:", *written)
 
@@ -282,16 +278,16 @@ def parse_pattern(text: str) -> AttentionPattern:
     try:
         call = ast.parse(f"options({options})", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
-            raise ValueError("not options")
-        values = {
-            str(option.arg): option.value.id
-            if isinstance(option.value, ast.Name)
-            else ast.literal_eval(option.value)
-            for option in call.keywords
-        }
+            raise ValueError("every option needs a name")
+        values = {str(option.arg): _literal(option.value) for option in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"patterns must look like local:window_size=256, got {text!r}") from error
     return make_pattern(name, **values)
+
+
+def _literal(node: ast.expr) -> Any:
+    """A number, a tuple, or a word with or without quotes."""
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 class _FieldArguments:

@@ -26,6 +26,7 @@ from sparse_transformers.models.attention_patterns import BlockSparse, Causal, L
 Report = Callable[[str], object]
 
 MASKED = "masked SDPA"
+SCORE_BYTES, KEY_NUMBER_BYTES = 4, 4  # float32 and int32
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class AttentionScalingSettings:
         counted_lengths: lengths at which costs are counted, rising.
         counted_windows: windows whose cost is counted.
         counted_sparsities: of block sparse patterns whose cost is counted.
+        longest_counted_blocks: they are counted up to this length, because their tiles grow with
+            the square of it.
         n_heads: of the attention.
         head_dim: of the attention.
         repeats: timed calls of each arm.
@@ -62,6 +65,7 @@ class AttentionScalingSettings:
     counted_lengths: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384, 32768, 65536)
     counted_windows: tuple[int, ...] = (128, 256, 512)
     counted_sparsities: tuple[float, ...] = (0.5, 0.75, 0.9)
+    longest_counted_blocks: int = 8192
     n_heads: int = 4
     head_dim: int = 64
     repeats: int = 7
@@ -130,9 +134,11 @@ class CountedCost:
         setting: the window or the sparsity.
         flops: of the matrix products that run, partial tiles in full, over all heads.
         dense_flops: the same for dense causal attention.
-        held_bytes: inputs, output, gradients, and the index of the tiles.
-        index_bytes: the index of the tiles alone.
-        stored_bytes: inputs, output, gradients, and all scores.
+        tensor_bytes: inputs, output, gradients and the index of the tiles. This library keeps no
+            scores, so it needs no more.
+        allowed_score_bytes: the scores of allowed pairs as a sparse matrix, each with the number of
+            its key, which is what a kernel would add that kept them.
+        all_score_bytes: the scores of all pairs.
     """
 
     name: str
@@ -140,9 +146,9 @@ class CountedCost:
     seq_len: int
     flops: int
     dense_flops: int
-    held_bytes: int
-    index_bytes: int
-    stored_bytes: int
+    tensor_bytes: int
+    allowed_score_bytes: int
+    all_score_bytes: int
 
     @property
     def flop_reduction(self) -> float:
@@ -150,9 +156,16 @@ class CountedCost:
         return self.dense_flops / self.flops
 
     @property
-    def memory_reduction(self) -> float:
-        """Bytes of attention that stores all scores, per byte held."""
-        return self.stored_bytes / self.held_bytes
+    def memory_reduction_without_scores(self) -> float:
+        """Bytes of attention that keeps all scores, per byte of one that keeps none."""
+        return (self.tensor_bytes + self.all_score_bytes) / self.tensor_bytes
+
+    @property
+    def memory_reduction_with_scores(self) -> float:
+        """Bytes of attention that keeps all scores, per byte of one that keeps the allowed ones."""
+        return (self.tensor_bytes + self.all_score_bytes) / (
+            self.tensor_bytes + self.allowed_score_bytes
+        )
 
 
 @dataclass(frozen=True)
@@ -172,6 +185,10 @@ class AttentionScaling:
     def memory_curve(self, name: str) -> MemoryCurve:
         """The curve of an arm."""
         return next(curve for curve in self.memory if curve.name == name)
+
+    def counted(self, name: str, setting: float) -> list[CountedCost]:
+        """The costs of a pattern, by rising length."""
+        return [cost for cost in self.costs if (cost.name, cost.setting) == (name, setting)]
 
 
 def measure_attention_scaling(
@@ -291,17 +308,18 @@ def _attend_storing_scores(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _counted_costs(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
-    windows = [("local", w, LocalWindow(w)) for w in settings.counted_windows]
+    windows = [("local", float(w), LocalWindow(w)) for w in settings.counted_windows]
     blocks = [
         ("block", s, BlockSparse(settings.block_size, s, seed)) for s in settings.counted_sparsities
     ]
     costs = []
     for name, setting, pattern in [*windows, *blocks]:
         for seq_len in settings.counted_lengths:
+            if name == "block" and seq_len > settings.longest_counted_blocks:
+                continue
             cost = attention_cost(
                 pattern, seq_len, settings.n_heads, settings.head_dim, causal=True
             )
-            index_bytes = cost.index_bytes + cost.mask_bytes
             costs.append(
                 CountedCost(
                     name=name,
@@ -309,9 +327,9 @@ def _counted_costs(settings: AttentionScalingSettings, seed: int) -> list[Counte
                     seq_len=seq_len,
                     flops=cost.forward_flops + cost.backward_flops,
                     dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
-                    held_bytes=cost.backward_bytes,
-                    index_bytes=index_bytes,
-                    stored_bytes=cost.backward_bytes - index_bytes + cost.dense_score_bytes,
+                    tensor_bytes=cost.backward_bytes,
+                    allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
+                    all_score_bytes=cost.dense_score_bytes,
                 )
             )
     return costs

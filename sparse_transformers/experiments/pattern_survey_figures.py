@@ -28,7 +28,8 @@ REACH_CURVES = ("dense", "local", "dilated", "strided", "longformer", "block")
 
 def draw_pictures(survey: PatternSurvey) -> Figure:
     """What each pattern allows, as a grid of pictures with one legend."""
-    figure, axes = plt.subplots(2, 5, figsize=(9.2, 4.7), layout="constrained")
+    figure, axes = plt.subplots(2, 5, figsize=(9.2, 5.2), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.09, hspace=0.04)
     for ax, each in zip(axes.flat, survey.patterns, strict=True):
         label = style_of(each.name).label
         plot_picture(
@@ -50,7 +51,7 @@ def draw_pictures(survey: PatternSurvey) -> Figure:
 def draw_costs(survey: PatternSurvey) -> Figure:
     """How much each pattern skips, and how much of that the kernel turns into speed."""
     figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(9.2, 4.4), width_ratios=(1, 1.5, 1), layout="constrained", sharey=True
+        1, 3, figsize=(9.2, 5.6), width_ratios=(1, 1.5, 1), layout="constrained", sharey=True
     )
     names = [style_of(each.name).label for each in survey.patterns]
     colors = [style_of(each.name).color for each in survey.patterns]
@@ -72,8 +73,8 @@ def draw_costs(survey: PatternSurvey) -> Figure:
             speedups[2]: [each.timing.speedup for each in survey.patterns],
         },
         colors={speedups[0]: "#C9D6E2", speedups[1]: "#7FA6CC", speedups[2]: "#0B4F8A"},
-        title=f"How much faster than dense at {survey.settings.measured_len:,}?",
-        xlabel="times as fast as dense SDPA (forward)",
+        title=f"How much faster at {survey.settings.measured_len:,} positions?",
+        xlabel="times as fast as dense SDPA, forward",
         log_x=True,
         ax=middle,
     )
@@ -84,7 +85,7 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         {"fill": [100 * each.fill for each in survey.patterns]},
         colors={"fill": colors},
         title="How full are the visited tiles?",
-        xlabel="% of computed pairs that are allowed",
+        xlabel="% of computed pairs allowed",
         number="{:.0f}",
         ax=right,
     )
@@ -110,9 +111,9 @@ def draw_reach(survey: PatternSurvey) -> Figure:
             for each in survey.patterns
             if each.name in REACH_CURVES
         ],
-        title="How much of the text reaches the last token?",
+        title="How much of the text gets there?",
         xlabel="layers",
-        ylabel=f"% of {survey.settings.reach_len} tokens",
+        ylabel=f"% of {survey.settings.reach_len} tokens that the last one hears",
         ax=right,
     )
     right.legend(fontsize=8)
@@ -124,17 +125,17 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     most = survey.settings.max_layers
-    never = most + 1
+    not_yet = most + 1
     strips = np.array(
         [
-            [never if needed is None else needed for needed in each.layers_needed]
+            [not_yet if needed is None else max(needed, 1) for needed in each.layers_needed]
             for each in survey.patterns
         ]
     )
     # From dark (near) to light (far), and grey where these layers do not reach.
-    shades = plt.get_cmap("viridis")(np.linspace(0, 1, most + 1))
+    shades = plt.get_cmap("viridis")(np.linspace(0, 1, most))
     colors = ListedColormap([*shades, FORBIDDEN_COLOR])
-    norm = BoundaryNorm(np.arange(-0.5, never + 1), colors.N)
+    norm = BoundaryNorm(np.arange(0.5, not_yet + 1), colors.N)
     seq_len = survey.settings.reach_len
     image = ax.imshow(
         strips,
@@ -150,7 +151,8 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="y", length=0)
     ax.set_title("After how many layers does the last token hear a token?", fontsize=10)
     ax.set_xlabel("tokens before the last one")
-    bar = ax.figure.colorbar(image, ax=ax, ticks=range(never + 1), pad=0.02)
-    bar.ax.set_yticklabels([*map(str, range(most + 1)), "not yet"], fontsize=8)
-    bar.set_label("layers", fontsize=8)
+    bar = ax.figure.colorbar(image, ax=ax, ticks=range(1, not_yet + 1), pad=0.02)
+    bar.ax.set_yticklabels([*map(str, range(1, most + 1)), "not yet"], fontsize=8)
+    bar.ax.set_title("layers", fontsize=8)
+    bar.ax.tick_params(length=0)
     return ax

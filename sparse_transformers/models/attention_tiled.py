@@ -26,7 +26,7 @@ from sparse_transformers.models.tile_attention import (
     plain_backward,
     plain_forward,
 )
-from sparse_transformers.models.tile_calls import Keys, calls_of
+from sparse_transformers.models.tile_calls import calls_of
 from sparse_transformers.models.tile_streams import streams_of
 
 BLOCK_SIZE = {"cpu": 32, "cuda": 64}
@@ -78,7 +78,7 @@ class _TiledAttention(torch.autograd.Function):
         run = fused_forward if can_fuse(query, key, value) else plain_forward
         for stream in streams:
             q, o, s = (stream.queries(x) for x in (query, output, lse))
-            k, v = (Keys(stream.keys(x), stream.layout) for x in (key, value))
+            k, v = (stream.keys(x) for x in (key, value))
             for call in calls_of(stream, k, BYTES_PER_CALL[device]):
                 part_output, part_lse = run(
                     call.queries(q), call.keys(k), call.keys(v), call.bias(q), scale
@@ -119,9 +119,7 @@ class _TiledAttention(torch.autograd.Function):
             q, o, s, g, dq = (
                 stream.queries(x) for x in (query, output, lse, grad_output, grad_query)
             )
-            k, v, dk, dv = (
-                Keys(stream.keys(x), stream.layout) for x in (key, value, grad_key, grad_value)
-            )
+            k, v, dk, dv = (stream.keys(x) for x in (key, value, grad_key, grad_value))
             d = None if delta is None else stream.queries(delta)
             for call in calls_of(stream, k, ctx.bytes_per_call):
                 grad, queries = call.queries(g), call.queries(q)
@@ -138,8 +136,6 @@ class _TiledAttention(torch.autograd.Function):
                 )
                 call.add_keys(dk, grads.key)
                 call.add_keys(dv, grads.value)
-            dk.flush()
-            dv.flush()
         return (
             grad_query.to(query.dtype),
             grad_key.to(key.dtype),

@@ -5,38 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from sparse_transformers.models.block_layout import BlockLayout
 from sparse_transformers.models.tile_streams import Stream
 from sparse_transformers.models.tile_strips import Strip, TileBias, strips_of
-
-
-class Keys:
-    """Keys, values or their gradients of one stream, reachable as tokens and as whole tiles."""
-
-    def __init__(self, tokens: Tensor, layout: BlockLayout) -> None:
-        self.tokens = tokens
-        self.block_size = layout.block_size
-        self._tiles: Tensor | None = None
-        self._is_copy = False
-
-    @property
-    def tiles(self) -> Tensor:
-        """(n, tiles, block, heads, dim): a view, or a padded copy where the last tile is cut."""
-        if self._tiles is None:
-            missing = -self.tokens.shape[2] % self.block_size
-            self._is_copy = missing > 0
-            tokens = pad(self.tokens, (0, 0, 0, missing)) if missing else self.tokens
-            self._tiles = tokens.transpose(1, 2).unflatten(1, (-1, self.block_size))
-        return self._tiles
-
-    def flush(self) -> None:
-        """Writes back gradients that were gathered in a padded copy."""
-        if self._is_copy:
-            assert self._tiles is not None
-            tokens = self._tiles.flatten(1, 2).transpose(1, 2)
-            self.tokens.copy_(tokens[:, :, : self.tokens.shape[2]])
 
 
 @dataclass(frozen=True)
@@ -69,22 +40,16 @@ class Call:
         else:
             x[self.element][:, self._scattered_queries().to(x.device)] = values.transpose(0, 1)
 
-    def keys(self, x: Keys) -> Tensor:
+    def keys(self, x: Tensor) -> Tensor:
         """The keys of the call: a view in a band, else a copy."""
         strip, size = self.strip, self.strip.layout.block_size
         if strip.step is None:
-            columns = strip.columns(self.start, self.stop).to(x.tokens.device)
-            if self.element is None:
-                gathered = x.tiles[:, columns[0]]
-            else:
-                gathered = x.tiles[self.element].index_select(0, columns.flatten())
-                gathered = gathered.unflatten(0, columns.shape)
-            return gathered.flatten(1, 2).transpose(1, 2)
+            return self._gather(x)
         first = (strip.first_column + self.start * strip.step) * size
         if self.element is None:
-            return x.tokens[:, :, first : first + strip.width]
+            return x[:, :, first : first + strip.width]
         n_rows, step = self.stop - self.start, strip.step * size
-        return _rows_of_tokens(x.tokens[self.element], first, n_rows, step, strip.width)
+        return _rows_of_tokens(x[self.element], first, n_rows, step, strip.width)
 
     def bias(self, like: Tensor) -> TileBias | None:
         """The masks of the call's tiles; None if all of them are full."""
@@ -92,28 +57,57 @@ class Call:
             return None
         return self.strip.bias(self.start, self.stop, like.dtype, like.device)
 
-    def add_keys(self, x: Keys, grads: Tensor) -> None:
+    def add_keys(self, x: Tensor, grads: Tensor) -> None:
         """Adds (rows or elements, heads, keys, dim) to where `keys` reads; rows may share keys."""
         strip, size = self.strip, self.strip.layout.block_size
         n_rows = self.stop - self.start
         if strip.step is None:
-            tiles = grads.transpose(1, 2).unflatten(1, (-1, size)).to(x.tiles.dtype)
-            columns = strip.columns(self.start, self.stop).to(grads.device)
-            if self.element is None:
-                x.tiles.index_add_(1, columns[0], tiles)
-            else:
-                x.tiles[self.element].index_add_(0, columns.flatten(), tiles.flatten(0, 1))
+            self._scatter_add(x, grads.to(x.dtype))
         elif self.element is None:
             self.keys(x).add_(grads)
         elif strip.step == 0 or n_rows == 1:
             self.keys(x)[0].add_(grads.sum(0))
         else:
             # Rows that overlap cannot be added to in one go; their n-th parts do not overlap.
-            tokens, step = x.tokens[self.element], strip.step * size
+            tokens, step = x[self.element], strip.step * size
             first = strip.first_column * size + self.start * step
             for begin in range(0, strip.width, step):
                 part = grads[:, :, begin : begin + step]
                 _rows_of_tokens(tokens, first + begin, n_rows, step, part.shape[2]).add_(part)
+
+    def _gather(self, x: Tensor) -> Tensor:
+        """The keys of scattered tiles, side by side."""
+        columns, tail = self._scattered_keys(x)
+        tiles = _whole_tiles(x, self.strip.layout.block_size)
+        if self.element is None:
+            gathered = tiles[:, columns[0]]
+        else:
+            gathered = tiles[self.element].index_select(0, columns.flatten())
+            gathered = gathered.unflatten(0, columns.shape)
+        gathered = gathered.flatten(1, 2).transpose(1, 2)
+        return gathered if tail is None else torch.cat([gathered, tail], dim=2)
+
+    def _scatter_add(self, x: Tensor, grads: Tensor) -> None:
+        """Adds to scattered tiles, which the rows of a call may share."""
+        columns, tail = self._scattered_keys(x)
+        tiles, size = _whole_tiles(x, self.strip.layout.block_size), self.strip.layout.block_size
+        if tail is not None:
+            tail.add_(grads[:, :, -tail.shape[2] :])
+            grads = grads[:, :, : -tail.shape[2]]
+        parts = grads.transpose(1, 2).unflatten(1, (-1, size))
+        if self.element is None:
+            tiles.index_add_(1, columns[0], parts)
+        else:
+            tiles[self.element].index_add_(0, columns.flatten(), parts.flatten(0, 1))
+
+    def _scattered_keys(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The columns of whole tiles (rows, tiles), and the keys of the last one if it is cut."""
+        columns = self.strip.columns(self.start, self.stop).to(x.device)
+        cut = self.strip.width % self.strip.layout.block_size
+        if not cut:
+            return columns, None
+        chosen = x if self.element is None else x[self.element : self.element + 1]
+        return columns[:, :-1], chosen[:, :, -cut:]
 
     def _scattered_queries(self) -> Tensor:
         """The query numbers (rows, height) of rows that are no neighbours."""
@@ -121,23 +115,29 @@ class Call:
         return rows[:, None] * self.strip.layout.block_size + torch.arange(self.strip.height)
 
 
-def calls_of(stream: Stream, keys: Keys, bytes_per_call: int) -> Iterator[Call]:
+def calls_of(stream: Stream, keys: Tensor, bytes_per_call: int) -> Iterator[Call]:
     """Cuts the strips of a stream into calls that read and compute about `bytes_per_call`.
 
     A call takes many rows of one element, or one row of all elements: whichever needs fewer calls.
     """
-    elements, heads, _, dim = keys.tokens.shape
+    elements, heads, _, dim = keys.shape
     for strip in strips_of(stream.layout):
         n_rows = len(strip.rows)
         if n_rows < elements:
             for row in range(n_rows):
                 yield Call(strip, row, row + 1, None)
         else:
-            bytes_per_row = heads * strip.width * (2 * dim + strip.height) * keys.tokens.itemsize
+            bytes_per_row = heads * strip.width * (2 * dim + strip.height) * keys.itemsize
             per_call = max(1, bytes_per_call // bytes_per_row)
             for element in range(elements):
                 for row in range(0, n_rows, per_call):
                     yield Call(strip, row, min(row + per_call, n_rows), element)
+
+
+def _whole_tiles(x: Tensor, block_size: int) -> Tensor:
+    """Tokens (n, heads, tokens, dim) as a view (n, tiles, block, heads, dim) of the whole tiles."""
+    whole = x.shape[2] // block_size * block_size
+    return x[:, :, :whole].transpose(1, 2).unflatten(1, (-1, block_size))
 
 
 def _rows_of_tokens(x: Tensor, first: int, n_rows: int, step: int, length: int) -> Tensor:

@@ -36,7 +36,7 @@ class Strip:
     height: int
     """Queries in a row; less than a block only in a strip that is the layout's last row."""
     width: int
-    """Keys in a row; cut short only in a band of one row that holds the layout's last column."""
+    """Keys in a row; cut short only in a strip of one row that holds the layout's last column."""
     first_column: int
     """Column of the first row's first tile."""
     step: int | None
@@ -67,11 +67,7 @@ class Strip:
 
 @lru_cache(maxsize=64)
 def strips_of(layout: BlockLayout) -> tuple[Strip, ...]:
-    """Groups the rows of a layout into strips; every row with a tile is in exactly one.
-
-    Bands come first: gathered gradients are collected apart where the last tile is cut short, and
-    that copy must find all that the bands have added.
-    """
+    """Groups the rows of a layout into strips; every row with a tile is in exactly one."""
     size = layout.block_size
     starts = layout.row_starts.tolist()
     columns, mask_ids = layout.columns.numpy(), layout.mask_ids.numpy()
@@ -132,14 +128,13 @@ def _strip(layout: BlockLayout, rows: Sequence[int], step: int | None) -> Strip:
     size = layout.block_size
     n_tiles = int(layout.row_starts[rows[0] + 1] - layout.row_starts[rows[0]])
     tiles = layout.row_starts[torch.tensor(rows)][:, None] + torch.arange(n_tiles)
-    first_column = int(layout.columns[tiles[0, 0]])
-    width = n_tiles * size
+    cut = max(0, (int(layout.columns[tiles[0, -1]]) + 1) * size - layout.k_len)
     return Strip(
         layout=layout,
         rows=rows,
         height=min(size, layout.q_len - rows[0] * size),
-        width=width if step is None else min(width, layout.k_len - first_column * size),
-        first_column=first_column,
+        width=n_tiles * size - cut,
+        first_column=int(layout.columns[tiles[0, 0]]),
         step=step,
         tiles=tiles,
         has_masks=bool((layout.mask_ids[tiles] != FULL_TILE).any()),

@@ -106,7 +106,9 @@ def test_generation_past_learned_positions_is_refused_at_the_door():
 
 
 def test_no_new_tokens_gives_the_prompt():
-    assert torch.equal(model().generate(ids(), 0), ids())
+    unchanged = model().generate(ids().to(torch.uint8), 0)
+    assert torch.equal(unchanged, ids())
+    assert unchanged.dtype == torch.int64
 
 
 @pytest.mark.parametrize(

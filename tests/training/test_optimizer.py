@@ -55,13 +55,20 @@ def test_frozen_parameters_are_left_out(make_model):
     assert sum(len(group["params"]) for group in groups) == 4
 
 
-def test_update_is_that_of_adamw(make_model):
+def test_updates_are_those_of_adamw(make_model):
+    """Loshchilov and Hutter 2019, algorithm 2, written out for two steps."""
     config = TrainingConfig(learning_rate=0.01, betas=(0.8, 0.9), weight_decay=0.5)
     model = make_model()
-    before = model.head.weight.detach().clone()
-    gradient = torch.randn(before.shape, generator=torch.Generator().manual_seed(0))
-    model.head.weight.grad = gradient.clone()
-    make_optimizer(model, config).step()
-    # The first step's corrected moments are the gradient and its square (paper, algorithm 2).
-    expected = before * (1 - 0.01 * 0.5) - 0.01 * gradient / (gradient.abs() + 1e-8)
-    torch.testing.assert_close(model.head.weight.detach(), expected)
+    optimizer = make_optimizer(model, config)
+    expected = model.head.weight.detach().double()
+    mean, square = torch.zeros_like(expected), torch.zeros_like(expected)
+    generator = torch.Generator().manual_seed(0)
+    for step in (1, 2):
+        gradient = torch.randn(expected.shape, generator=generator)
+        model.head.weight.grad = gradient.clone()
+        optimizer.step()
+        mean = 0.8 * mean + 0.2 * gradient
+        square = 0.9 * square + 0.1 * gradient**2
+        corrected = (square / (1 - 0.9**step)).sqrt() + 1e-8
+        expected -= 0.01 * 0.5 * expected + 0.01 * mean / (1 - 0.8**step) / corrected
+    torch.testing.assert_close(model.head.weight.detach().double(), expected, atol=1e-6, rtol=0)

@@ -81,11 +81,12 @@ def test_random_windows_reach_every_place_of_the_training_part_and_no_other():
     assert set(windows[:, 0].tolist()) == set(range(18 - 5))
 
 
-def test_validation_windows_predict_each_byte_at_most_once():
-    corpus = counting_corpus(250, valid_fraction=0.2)  # bytes 200 to 249
-    windows = corpus.valid_windows(max_windows=100, seq_len=7)
+@pytest.mark.parametrize(("seq_len", "n_windows"), [(7, 7), (10, 4), (49, 1)])
+def test_validation_windows_predict_each_byte_at_most_once(seq_len, n_windows):
+    corpus = counting_corpus(250, valid_fraction=0.2)  # bytes 200 to 249, 49 to predict
+    windows = corpus.valid_windows(max_windows=100, seq_len=seq_len)
     predicted = windows[:, 1:].flatten().tolist()
-    assert len(windows) == 49 // 7
+    assert len(windows) == n_windows
     assert predicted == sorted(set(predicted))
     assert set(predicted) <= set(range(201, 250))
 

@@ -1,0 +1,91 @@
+"""Words and tables for reports, chosen by numbers: Markdown out, nothing measured, nothing saved."""
+
+from collections.abc import Sequence
+
+NOT_MEASURED = "not measured"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column to the left, the others to the right.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are headers.
+    """
+    for row in rows:
+        if len(row) != len(headers):
+            raise ValueError(f"rows must have {len(headers)} cells each, got {list(row)}")
+    alignment = ["---", *["---:"] * (len(headers) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (headers, alignment, *rows))
+
+
+def figure(path: str, caption: str) -> str:
+    """A Markdown image with its caption below."""
+    return f"![{caption}]({path})\n*{caption}*"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits and thousands set apart; None is "not measured"."""
+    if value is None:
+        return NOT_MEASURED
+    rounded = float(f"{value:.{digits}g}")
+    decimals = max(0, digits - 1 - _exponent(rounded))
+    return f"{rounded:,.{decimals}f}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, with a decimal only where it is needed to tell it from 0 or 100."""
+    rounded = f"{share:.0%}"
+    return rounded if rounded not in ("0%", "100%") or share in (0, 1) else f"{share:.1%}"
+
+
+def times(ratio: float | None) -> str:
+    """A ratio as "3.1×"; None is "not measured"."""
+    return NOT_MEASURED if ratio is None else f"{number(ratio, 2)}×"
+
+
+def signed(value: float) -> str:
+    """A difference with three decimals and its sign."""
+    return f"{value:+.3f}"
+
+
+def join(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"; "none" for nothing."""
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def compare_speed(speedup: float, interval: tuple[float, float]) -> str:
+    """A verdict on how fast something is beside something else.
+
+    Args:
+        speedup: how many times as fast.
+        interval: what the spread of the timings allows. If it holds 1, there is no verdict.
+    """
+    low, high = interval
+    if low > 1:
+        return f"{number(speedup, 2)} times as fast"
+    if high < 1:
+        return f"{number(1 / speedup, 2)} times slower"
+    return "neither faster nor slower within the spread of the timings"
+
+
+def compare_losses(differences: Sequence[float]) -> str:
+    """A verdict on losses that differ by `differences`, one for each seed; lower is better."""
+    mean = sum(differences) / len(differences)
+    if len(differences) == 1:
+        return (
+            f"{signed(mean)} bits per byte with the one seed that was run, "
+            "which cannot tell a difference from luck"
+        )
+    worst = f"{signed(min(differences))} to {signed(max(differences))}"
+    seeds = f"{len(differences)} seeds"
+    if max(differences) < 0:
+        return f"lower with each of {seeds}, by {signed(mean)} bits per byte on average ({worst})"
+    if min(differences) > 0:
+        return f"higher with each of {seeds}, by {signed(mean)} bits per byte on average ({worst})"
+    return f"no clear difference: {worst} bits per byte over {seeds}"
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".split("e")[1])

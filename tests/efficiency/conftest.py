@@ -1,0 +1,12 @@
+"""One thread for all tests here: small tensors run no slower, and a busy machine disturbs less."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
