@@ -2,7 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from sparse_transformers.efficiency.costs import AttentionCost, attention_cost
+from sparse_transformers.interpretability.causality import LeakReport, find_future_leak
 from sparse_transformers.models.attention_matrix import AttentionPatternGenerator
+from sparse_transformers.models.attention_modules import LocalSparseAttention, SparseAttentionDemo
 from sparse_transformers.models.attention_ops import BACKENDS, sparse_attention
 from sparse_transformers.models.attention_patterns import (
     PATTERNS,
@@ -24,10 +27,15 @@ from sparse_transformers.models.attention_patterns import (
 )
 from sparse_transformers.models.attention_reference import reference_attention
 from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.models.transformer_block import SparseTransformerBlock
+from sparse_transformers.models.transformer_config import SparseTransformerConfig
+from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
 
 __all__ = [
     "BACKENDS",
     "PATTERNS",
+    "AttentionCost",
     "AttentionPattern",
     "AttentionPatternGenerator",
     "AttentionSinks",
@@ -39,11 +47,21 @@ __all__ = [
     "DilatedWindow",
     "Fixed",
     "GlobalTokens",
+    "LeakReport",
+    "LocalSparseAttention",
     "LocalWindow",
     "Longformer",
     "PerHead",
     "RandomSparse",
+    "SparseAttentionDemo",
+    "SparseTransformer",
+    "SparseTransformerBlock",
+    "SparseTransformerConfig",
     "Strided",
+    "TruthfulnessHead",
+    "TruthfulnessOutput",
+    "attention_cost",
+    "find_future_leak",
     "make_pattern",
     "reference_attention",
     "sparse_attention",

@@ -42,7 +42,7 @@ def plot_times(
             y=[point.timing.median_ms for point in curve.points],
             low=[point.timing.lower_quartile_ms for point in curve.points],
             high=[point.timing.upper_quartile_ms for point in curve.points],
-            label=_fit_label(_arm_label(scaling, curve.name), curve.fit),
+            label=_fit_label(arm_label(scaling, curve.name), curve.fit),
         )
         for curve in scaling.times
         if curve.direction == direction and curve.points
@@ -83,7 +83,7 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
                 style_of(curve.name),
                 x=curve.lengths,
                 y=[peak / MIB for peak in curve.peak_bytes],
-                label=_fit_label(_arm_label(scaling, curve.name), curve.fit),
+                label=_fit_label(arm_label(scaling, curve.name), curve.fit),
                 dashed=curve.name == "dense",
             )
             for curve in scaling.memory
@@ -112,7 +112,7 @@ def draw_memory_table(scaling: AttentionScaling) -> Figure:
     plot_table(
         [[peak.get(length) for length in lengths] for peak in peaks],
         [[short_bytes(peak.get(length, 0)) for length in lengths] for peak in peaks],
-        rows=[_arm_label(scaling, curve.name) for curve in scaling.memory],
+        rows=[arm_label(scaling, curve.name) for curve in scaling.memory],
         columns=[f"{length:,}" for length in lengths],
         title="Measured: peak memory of forward + backward beyond the inputs (hatched: not measured)",
         log=True,
@@ -121,7 +121,7 @@ def draw_memory_table(scaling: AttentionScaling) -> Figure:
     )
     keys = list(dict.fromkeys((cost.name, cost.setting) for cost in scaling.costs))
     by_row = {
-        f"allowed scores kept: {_setting_label(*key)}": {
+        f"allowed scores kept: {setting_label(*key)}": {
             cost.seq_len: cost.memory_reduction_with_scores for cost in scaling.counted(*key)
         }
         for key in keys
@@ -163,7 +163,7 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
                     style_of(name),
                     x=[cost.seq_len for cost in scaling.counted(name, setting)],
                     y=[cost.flops / 1e9 for cost in scaling.counted(name, setting)],
-                    label=_setting_label(name, setting),
+                    label=setting_label(name, setting),
                 )
                 for name, setting in shown
             ),
@@ -185,7 +185,7 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
             costs = scaling.counted(name, float(value))
             curves.append(
                 Curve(
-                    Style(_setting_label(name, value), style_of(name).color, marker),
+                    Style(setting_label(name, value), style_of(name).color, marker),
                     x=[cost.seq_len for cost in costs],
                     y=[cost.flop_reduction for cost in costs],
                     dashed=name == "block",
@@ -204,16 +204,16 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
     return figure
 
 
-def _arm_label(scaling: AttentionScaling, name: str) -> str:
+def arm_label(scaling: AttentionScaling, name: str) -> str:
     settings = scaling.settings
     setting = {"local": float(settings.window_size), "block": settings.sparsity}
     labels = {"dense": "dense SDPA", "masked": "dense SDPA with a mask"}
-    return _setting_label(name, setting[name]) if name in setting else labels.get(
+    return setting_label(name, setting[name]) if name in setting else labels.get(
         name, style_of(name).label
     )
 
 
-def _setting_label(name: str, setting: float) -> str:
+def setting_label(name: str, setting: float) -> str:
     if name == "local":
         return f"window of {short_count(setting)}"
     return f"block sparse, {setting:.0%} skipped"

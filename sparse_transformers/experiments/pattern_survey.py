@@ -126,6 +126,19 @@ class PatternSurvey:
     """PyTorch's dense causal attention, timed in the same run."""
     patterns: tuple[SurveyedPattern, ...]
 
+    def speedup_interval(self, pattern: SurveyedPattern) -> tuple[float, float] | None:
+        """The speed-ups that the quartiles of both timings allow; None if one was not measured."""
+        quartiles = (
+            self.dense.lower_quartile_ms,
+            self.dense.upper_quartile_ms,
+            pattern.timing.lower_quartile_ms,
+            pattern.timing.upper_quartile_ms,
+        )
+        if None in quartiles:
+            return None
+        dense_low, dense_high, low, high = (each or 0.0 for each in quartiles)
+        return dense_low / high, dense_high / low
+
 
 def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]:
     """The patterns of the tour, sized so that they look alike at every length.

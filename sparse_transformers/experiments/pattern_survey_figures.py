@@ -116,7 +116,8 @@ def draw_reach(survey: PatternSurvey) -> Figure:
         ylabel=f"% of {survey.settings.reach_len} tokens that the last one hears",
         ax=right,
     )
-    right.legend(fontsize=8)
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels), fontsize=8)
     return figure
 
 
@@ -149,7 +150,7 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
         ax.axhline(edge - 0.5, color="white", linewidth=2)
     ax.set_yticks(range(len(strips)), [style_of(each.name).label for each in survey.patterns])
     ax.tick_params(axis="y", length=0)
-    ax.set_title("After how many layers does the last token hear a token?", fontsize=10)
+    ax.set_title("Layers until the last token hears a token?", fontsize=10)
     ax.set_xlabel("tokens before the last one")
     bar = ax.figure.colorbar(image, ax=ax, ticks=range(1, not_yet + 1), pad=0.02)
     bar.ax.set_yticklabels([*map(str, range(1, most + 1)), "not yet"], fontsize=8)

@@ -3,6 +3,7 @@
 from sparse_transformers.experiments.pattern_survey import PatternSurvey, SurveyedPattern
 from sparse_transformers.utils.plotting import style_of
 from sparse_transformers.utils.report import (
+    NOT_MEASURED,
     compare_speed,
     join,
     number,
@@ -115,45 +116,48 @@ text stay out of reach with: {join(partial)}. With the local window information 
 
 
 def _verdicts(survey: PatternSurvey) -> str:
-    sparse = [
+    timed = [
         each
         for each in survey.patterns
-        if each.name != "dense" and each.timing.speedup is not None
+        if each.name != "dense" and survey.speedup_interval(each) is not None
     ]
-    if not sparse or survey.dense.median_ms is None:
+    if not timed:
         return "No sparse pattern was timed."
-    faster, slower, same = [], [], []
-    for each in sparse:
-        low, high = survey.speedup_interval(each)
-        group = faster if low > 1 else slower if high < 1 else same
-        group.append(style_of(each.name).label)
-    best = max(sparse, key=lambda each: each.timing.speedup or 0.0)
-    worst = min(sparse, key=lambda each: each.timing.speedup or 0.0)
+    groups: dict[str, list[str]] = {"faster": [], "slower": [], "neither": []}
+    for each in timed:
+        low, high = survey.speedup_interval(each) or (0.0, 0.0)
+        verdict = "faster" if low > 1 else "slower" if high < 1 else "neither"
+        groups[verdict].append(style_of(each.name).label)
+    best = max(timed, key=lambda each: each.timing.speedup or 0.0)
+    worst = min(timed, key=lambda each: each.timing.speedup or 0.0)
     lines = [
-        f"- Faster than dense beyond the spread of the timings: {join(faster)}.",
-        f"- Slower beyond the spread: {join(slower)}. Neither: {join(same)}.",
-        f"- {_label(best)} gains most: {_speed(survey, best)}, where its pairs would allow "
-        f"{times(best.theoretical_speedup)}. {_label(worst)} gains least: "
-        f"{_speed(survey, worst)}, where its pairs would allow {times(worst.theoretical_speedup)}.",
-    ]
-    wasted = [each for each in sparse if each.fill < MOSTLY_WASTED]
-    lines += [
-        f"- {_label(each)} skips {percent(each.sparsity)} of the pairs, but so evenly that its "
-        f"tiles are only {percent(each.fill)} full: most of what is computed is thrown away."
-        for each in wasted
+        f"- Faster than dense beyond the spread of the timings: {join(groups['faster'])}. "
+        f"Slower: {join(groups['slower'])}. Neither: {join(groups['neither'])}.",
+        *(
+            f"- {_label(each)} gains {most}: it {_speed(survey, each)}; its pairs alone would "
+            f"allow {times(each.theoretical_speedup)}."
+            for each, most in ((best, "most"), (worst, "least"))
+        ),
+        *(
+            f"- {_label(each)} skips {percent(each.sparsity)} of the pairs, but so scattered that "
+            f"its tiles are only {percent(each.fill)} full: most of what is computed is thrown away."
+            for each in timed
+            if each.fill < MOSTLY_WASTED
+        ),
     ]
     return "\n".join(lines)
 
 
 def _dense_verdict(survey: PatternSurvey) -> str:
     dense = next(each for each in survey.patterns if each.name == "dense")
-    if dense.timing.speedup is None:
-        return "it was not measured."
-    return f"{_speed(survey, dense)} as PyTorch's own dense kernel."
+    return f"it {_speed(survey, dense)}."
 
 
 def _speed(survey: PatternSurvey, each: SurveyedPattern) -> str:
-    return compare_speed(each.timing.speedup or 0.0, survey.speedup_interval(each))
+    interval = survey.speedup_interval(each)
+    if interval is None or each.timing.speedup is None:
+        return f"was {NOT_MEASURED}"
+    return compare_speed(each.timing.speedup, interval, "dense SDPA")
 
 
 def _label(each: SurveyedPattern) -> str:

@@ -29,10 +29,7 @@ class TokenEmbedding(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if positions not in POSITIONS:
-            raise ValueError(f"unknown positions {positions!r}; known are {', '.join(POSITIONS)}")
-        if positions == "sinusoidal" and d_model % 2:
-            raise ValueError(f"d_model must be even for sinusoidal positions, got {d_model}")
+        check_positions(positions, d_model)
         self.positions = positions
         self.max_seq_len = max_seq_len
         self.token = nn.Embedding(vocab_size, d_model)
@@ -62,6 +59,14 @@ class TokenEmbedding(nn.Module):
                 f"learned positions end at max_seq_len ({self.max_seq_len}), "
                 f"got a sequence of {seq_len}; rotary or sinusoidal positions have no end"
             )
+
+
+def check_positions(positions: str, d_model: int) -> None:
+    """Raises a `ValueError` if there are no such positions, or none of this width."""
+    if positions not in POSITIONS:
+        raise ValueError(f"unknown positions {positions!r}; known are {', '.join(POSITIONS)}")
+    if positions == "sinusoidal" and d_model % 2:
+        raise ValueError(f"d_model must be even for sinusoidal positions, got {d_model}")
 
 
 def sinusoids(d_model: int, start: int, stop: int) -> Float[Tensor, "seq d_model"]:

@@ -29,6 +29,11 @@ from sparse_transformers.models.truthfulness_head import TruthfulnessHead, Truth
 class SparseTransformer(nn.Module):
     """Embeds tokens, passes them through the blocks, and predicts tokens or judges the text.
 
+        config = SparseTransformerConfig(attention="local", attention_options={"window_size": 64})
+        model = SparseTransformer(config)
+        logits = model(input_ids)
+        longer = model.generate(input_ids, max_new_tokens=20, top_p=0.9, seed=0)
+
     Args:
         config: The shape of the model.
         seed: Of the initial weights. They are made on the CPU and are the same on every machine;

@@ -1,6 +1,7 @@
 """What a model is made of, as plain values that JSON can hold."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sparse_transformers.models.attention_choice import AttentionChoice, patterns_from_choices
 from sparse_transformers.models.attention_ops import BACKENDS, Backend
 from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
-from sparse_transformers.models.embeddings import POSITIONS
+from sparse_transformers.models.embeddings import check_positions
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
 
 
@@ -71,7 +72,8 @@ class SparseTransformerConfig:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}")
         if self.backend not in BACKENDS:
             raise ValueError(f"unknown backend {self.backend!r}; known are {', '.join(BACKENDS)}")
-        self._check_positions()
+        check_positions(self.positions, self.d_model)
+        self._check_rotary_fraction()
         self.layer_patterns()
 
     @property
@@ -127,22 +129,17 @@ class SparseTransformerConfig:
             )
         return cls(**values)
 
-    def _check_positions(self) -> None:
-        if self.positions not in POSITIONS:
-            raise ValueError(
-                f"unknown positions {self.positions!r}; known are {', '.join(POSITIONS)}"
-            )
-        if self.positions == "sinusoidal" and self.d_model % 2:
-            raise ValueError(f"d_model must be even for sinusoidal positions, got {self.d_model}")
+    def _check_rotary_fraction(self) -> None:
         if not 0 < self.rotary_fraction <= 1:
             raise ValueError(
                 f"rotary_fraction must be above 0 and at most 1, got {self.rotary_fraction}"
             )
-        turned = self.rotary_fraction * self.head_dim
-        if self.positions == "rotary" and turned % 2:
+        n_dims = self.rotary_fraction * self.head_dim
+        whole = math.isclose(n_dims, round(n_dims))
+        if self.positions == "rotary" and (round(n_dims) % 2 or not whole):
             raise ValueError(
                 "rotary_fraction must turn an even whole number of the "
-                f"{self.head_dim} dimensions of a head, got {self.rotary_fraction} ({turned:g})"
+                f"{self.head_dim} dimensions of a head, got {self.rotary_fraction} ({n_dims:g})"
             )
 
 

@@ -55,36 +55,46 @@ def join(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def compare_speed(speedup: float, interval: tuple[float, float]) -> str:
-    """A verdict on how fast something is beside something else.
+def compare_speed(speedup: float, interval: tuple[float, float], other: str) -> str:
+    """A verdict on how fast something is beside something else, as what it does.
 
     Args:
-        speedup: how many times as fast.
+        speedup: how many times as fast as the other.
         interval: what the spread of the timings allows. If it holds 1, there is no verdict.
+        other: what it is compared with.
     """
     low, high = interval
     if low > 1:
-        return f"{number(speedup, 2)} times as fast"
+        return f"runs {number(speedup, 2)} times as fast as {other}"
     if high < 1:
-        return f"{number(1 / speedup, 2)} times slower"
-    return "neither faster nor slower within the spread of the timings"
+        return f"takes {number(1 / speedup, 2)} times as long as {other}"
+    return f"is neither faster nor slower than {other} within the spread of the timings"
 
 
-def compare_losses(differences: Sequence[float]) -> str:
-    """A verdict on losses that differ by `differences`, one for each seed; lower is better."""
+def compare_losses(differences: Sequence[float], other: str) -> str:
+    """A verdict on a loss in bits per byte beside another one, as what it is; lower is better.
+
+    Args:
+        differences: the loss less the other one, for each seed.
+        other: what it is compared with.
+    """
     mean = sum(differences) / len(differences)
     if len(differences) == 1:
         return (
-            f"{signed(mean)} bits per byte with the one seed that was run, "
+            f"differs from {other} by {signed(mean)} bits per byte with the one seed that was run, "
             "which cannot tell a difference from luck"
         )
-    worst = f"{signed(min(differences))} to {signed(max(differences))}"
-    seeds = f"{len(differences)} seeds"
-    if max(differences) < 0:
-        return f"lower with each of {seeds}, by {signed(mean)} bits per byte on average ({worst})"
-    if min(differences) > 0:
-        return f"higher with each of {seeds}, by {signed(mean)} bits per byte on average ({worst})"
-    return f"no clear difference: {worst} bits per byte over {seeds}"
+    spread = f"{signed(min(differences))} to {signed(max(differences))}"
+    if min(differences) <= 0 <= max(differences):
+        return (
+            f"does not differ from {other} beyond the spread of {len(differences)} seeds "
+            f"({spread} bits per byte)"
+        )
+    direction = "lower" if mean < 0 else "higher"
+    return (
+        f"is {direction} than {other} with each of {len(differences)} seeds, by "
+        f"{abs(mean):.3f} bits per byte on average ({spread})"
+    )
 
 
 def _exponent(value: float) -> int:

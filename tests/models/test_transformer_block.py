@@ -59,6 +59,16 @@ def test_feed_forward_can_be_replaced():
     torch.testing.assert_close(block(x), attended + block.feed_forward_norm(attended))
 
 
+def test_dropout_acts_on_both_parts_in_training():
+    torch.manual_seed(0)
+    block = SparseTransformerBlock(16, 2, dropout=0.99).double()
+    unchanged = block(hidden_states()) == hidden_states()
+    # Each part leaves an element alone with probability 0.99.
+    assert unchanged.double().mean() == pytest.approx(0.99**2, abs=0.03)
+    block.eval()
+    assert not (block(hidden_states()) == hidden_states()).any()
+
+
 def test_grouped_queries_equal_repeated_key_heads():
     torch.manual_seed(0)
     pattern = PerHead([LocalWindow(w) for w in (1, 3, 4, 9)])

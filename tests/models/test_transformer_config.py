@@ -57,6 +57,13 @@ def test_a_configuration_keeps_its_values_when_the_callers_change():
     assert made.attention_options == {"window_size": 9}
 
 
+@pytest.mark.parametrize(("fraction", "dims"), [(1.0, 20), (0.7, 14), (0.1, 2), (0.3, 6)])
+def test_rotary_positions_turn_a_share_of_each_head(fraction, dims):
+    made = SparseTransformerConfig(d_model=80, n_heads=4, rotary_fraction=fraction)
+    assert made.rotary_dims == dims
+    assert dataclasses.replace(made, positions="none").rotary_dims == 0
+
+
 def test_unknown_entries_are_named():
     with pytest.raises(ValueError, match=r"entries windows; known are vocab_size, d_model"):
         SparseTransformerConfig.from_dict({"windows": 3})
