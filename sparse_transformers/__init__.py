@@ -31,6 +31,10 @@ from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
+from sparse_transformers.training.config import TrainingConfig
+from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.training.next_byte import NextByteTask
+from sparse_transformers.training.trainer import Trainer
 
 __all__ = [
     "BACKENDS",
@@ -42,6 +46,7 @@ __all__ = [
     "BigBird",
     "BlockLayout",
     "BlockSparse",
+    "ByteCorpus",
     "Causal",
     "Dense",
     "DilatedWindow",
@@ -51,6 +56,7 @@ __all__ = [
     "LocalSparseAttention",
     "LocalWindow",
     "Longformer",
+    "NextByteTask",
     "PerHead",
     "RandomSparse",
     "SparseAttentionDemo",
@@ -58,6 +64,8 @@ __all__ = [
     "SparseTransformerBlock",
     "SparseTransformerConfig",
     "Strided",
+    "Trainer",
+    "TrainingConfig",
     "TruthfulnessHead",
     "TruthfulnessOutput",
     "attention_cost",

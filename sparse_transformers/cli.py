@@ -38,6 +38,17 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 2 if the input is at fault, with one line on stderr."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print("error:", *str(error).split(), file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; the parsed arguments hold the command's function as `run`."""
     parser = argparse.ArgumentParser(
         prog="sparse_transformers", description="Sparse attention: train, measure, look inside."
     )
@@ -48,13 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print("error:", *str(error).split(), file=sys.stderr)
-        return 2
-    return 0
+    return parser
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of many modules share: an example of every pattern, and a strategy that makes more.
+"""What many tests share: an example of every pattern, and a strategy that makes more of them.
 
 A new pattern needs one entry in `EXAMPLE_PATTERNS`; the tests of masks, layouts and backends then
 cover it.

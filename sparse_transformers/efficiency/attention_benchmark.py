@@ -4,6 +4,7 @@ Every arm first has to give the right answer at a small length. One that gives a
 not timed; so is one that is not installed, does not compile, or has no backward pass.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import shorten
@@ -230,11 +231,14 @@ def _row(
 
 
 def _root_cause(error: BaseException) -> str:
-    """The first line of the exception at the bottom of the chain."""
+    """Type and first line of the exception at the bottom of the chain."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     message = (str(error).strip() or "no message").splitlines()[0]
-    return shorten(f"{type(error).__name__}: {message}", width=160)
+    # torch.compile replaces what the traced code raised by an exception that quotes it.
+    quoted = re.fullmatch(r"raised exception (\w+)\(['\"](.*)['\"]\)", message)
+    name, message = quoted.groups() if quoted else (type(error).__name__, message)
+    return shorten(f"{name}: {message}", width=160)
 
 
 def _check_request(

@@ -23,8 +23,6 @@ from sparse_transformers.experiments.scaling_law import PowerLaw, crossing_lengt
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
 
-Report = Callable[[str], object]
-
 MASKED = "masked SDPA"
 SCORE_BYTES, KEY_NUMBER_BYTES = 4, 4  # float32 and int32
 
@@ -192,35 +190,40 @@ class AttentionScaling:
 
 
 def measure_attention_scaling(
-    settings: AttentionScalingSettings, *, seed: int = 0, report: Report = lambda step: None
+    settings: AttentionScalingSettings,
+    *,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda step: None,
 ) -> AttentionScaling:
     """Time dense and sparse attention, measure their memory, and count their operations.
 
     Args:
         settings: lengths and sizes.
         seed: of the block sparse pattern and of the tensors.
-        report: is told what comes next.
+        say: is told what comes next.
     """
-    curves, crossings = [], []
+    curves: list[TimeCurve] = []
+    crossings: list[Crossing] = []
     for direction in DIRECTIONS:
-        by_name = _time_curves(settings, direction, seed, report)
+        by_name = _time_curves(settings, direction, seed, say)
         curves += by_name.values()
         crossings += [_crossing(by_name["dense"], by_name[name]) for name in ("local", "block")]
-    memory = _memory_curves(settings, seed, report)
-    report("counting operations and bytes")
+    memory = _memory_curves(settings, seed, say)
+    say("counting operations and bytes")
     costs = _counted_costs(settings, seed)
     return AttentionScaling(settings, tuple(curves), tuple(crossings), tuple(memory), tuple(costs))
 
 
 def _time_curves(
-    settings: AttentionScalingSettings, direction: Direction, seed: int, report: Report
+    settings: AttentionScalingSettings,
+    direction: Direction,
+    seed: int,
+    say: Callable[[str], object],
 ) -> dict[str, TimeCurve]:
     points: dict[str, list[TimePoint]] = {"dense": [], "masked": [], "local": [], "block": []}
     for seq_len in (*settings.lengths, *settings.longer_lengths):
-        report(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
-        workload = Workload.draw(
-            seq_len, settings.n_heads, settings.head_dim, direction, seed=seed
-        )
+        say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
+        workload = Workload.draw(seq_len, settings.n_heads, settings.head_dim, direction, seed=seed)
         timings = time_interleaved(
             {
                 name: partial(workload.run, attend)
@@ -257,30 +260,29 @@ def _time_curve(
 
 
 def _crossing(dense: TimeCurve, sparse: TimeCurve) -> Crossing:
-    sparse_points = {point.seq_len: point.timing for point in sparse.points}
-    pairs = [(point.timing, sparse_points[point.seq_len]) for point in dense.points]
     lengths = [point.seq_len for point in dense.points]
+    timings = {point.seq_len: point.timing for point in sparse.points}
+    pairs = [(timings[point.seq_len], point.timing) for point in dense.points]
+    intervals = [speedup_interval(ours.quartiles_ms, dense.quartiles_ms) for ours, dense in pairs]
     return Crossing(
         name=sparse.name,
         direction=sparse.direction,
-        length=crossing_length(lengths, [a.median_ms / b.median_ms for a, b in pairs]),
-        early=crossing_length(
-            lengths, [a.upper_quartile_ms / b.lower_quartile_ms for a, b in pairs]
+        length=crossing_length(
+            lengths, [dense.median_ms / ours.median_ms for ours, dense in pairs]
         ),
-        late=crossing_length(
-            lengths, [a.lower_quartile_ms / b.upper_quartile_ms for a, b in pairs]
-        ),
+        early=crossing_length(lengths, [high for _, high in intervals]),
+        late=crossing_length(lengths, [low for low, _ in intervals]),
         shortest=lengths[0],
         longest=lengths[-1],
     )
 
 
 def _memory_curves(
-    settings: AttentionScalingSettings, seed: int, report: Report
+    settings: AttentionScalingSettings, seed: int, say: Callable[[str], object]
 ) -> list[MemoryCurve]:
     peaks: dict[str, dict[int, int]] = {"stored": {}, "dense": {}, "local": {}, "block": {}}
     for seq_len in settings.memory_lengths:
-        report(f"measuring memory at {seq_len:,} positions")
+        say(f"measuring memory at {seq_len:,} positions")
         arms = _timed_arms(settings, seq_len, seed)
         arms |= {"dense": ARMS[DENSE].build(Causal(), seq_len, torch.device("cpu"))}
         arms.pop("masked", None)

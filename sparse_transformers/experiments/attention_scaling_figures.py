@@ -31,9 +31,7 @@ def draw_times(scaling: AttentionScaling) -> Figure:
     return figure
 
 
-def plot_times(
-    scaling: AttentionScaling, direction: Direction, ax: Axes | None = None
-) -> Axes:
+def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None = None) -> Axes:
     """Draw the median time of each arm with its quartiles, and where the window overtakes dense."""
     curves = [
         Curve(
@@ -114,7 +112,7 @@ def draw_memory_table(scaling: AttentionScaling) -> Figure:
         [[short_bytes(peak.get(length, 0)) for length in lengths] for peak in peaks],
         rows=[arm_label(scaling, curve.name) for curve in scaling.memory],
         columns=[f"{length:,}" for length in lengths],
-        title="Measured: peak memory of forward + backward beyond the inputs (hatched: not measured)",
+        title="Measured: peak memory of forward + backward beyond inputs (hatched: not measured)",
         log=True,
         cmap="cividis_r",
         ax=top,
@@ -205,15 +203,19 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
 
 
 def arm_label(scaling: AttentionScaling, name: str) -> str:
+    """What an arm is called in figures and tables."""
     settings = scaling.settings
     setting = {"local": float(settings.window_size), "block": settings.sparsity}
     labels = {"dense": "dense SDPA", "masked": "dense SDPA with a mask"}
-    return setting_label(name, setting[name]) if name in setting else labels.get(
-        name, style_of(name).label
+    return (
+        setting_label(name, setting[name])
+        if name in setting
+        else labels.get(name, style_of(name).label)
     )
 
 
 def setting_label(name: str, setting: float) -> str:
+    """What a pattern with its window or its sparsity is called."""
     if name == "local":
         return f"window of {short_count(setting)}"
     return f"block sparse, {setting:.0%} skipped"

@@ -1,6 +1,5 @@
 """How attention scales, in words: every verdict follows from the numbers."""
 
-from sparse_transformers.efficiency.attention_arms import Direction
 from sparse_transformers.experiments.attention_scaling import (
     AttentionScaling,
     Crossing,
@@ -9,12 +8,21 @@ from sparse_transformers.experiments.attention_scaling import (
 from sparse_transformers.experiments.attention_scaling_figures import arm_label, setting_label
 from sparse_transformers.experiments.scaling_law import PowerLaw
 from sparse_transformers.utils.plotting import short_bytes
-from sparse_transformers.utils.report import NOT_MEASURED, compare_speed, number, table, times
+from sparse_transformers.utils.report import (
+    NOT_MEASURED,
+    bullets,
+    compare_speed,
+    number,
+    prose,
+    table,
+    times,
+)
 
-DIRECTION_WORDS: dict[Direction, str] = {
-    "forward": "forward",
-    "forward_backward": "forward + backward",
-}
+DIRECTION_WORDS = {"forward": "forward", "forward_backward": "forward + backward"}
+EXPECTED_EXPONENTS = {"dense": 2, "local": 1, "block": 2}
+VAGUE = 1.0
+"""An interval wider than this cannot tell linear growth from quadratic."""
+NOT_COUNTED = "not counted"
 
 
 def describe_times(scaling: AttentionScaling) -> str:
@@ -26,29 +34,37 @@ def describe_times(scaling: AttentionScaling) -> str:
         medians = {point.seq_len: point.timing.median_ms for point in curve.points}
         rows.append(
             (
-                f"{arm_label(scaling, curve.name)}, {DIRECTION_WORDS[curve.direction]}",
+                _curve_label(scaling, curve),
                 *(number(medians.get(length)) for length in lengths),
-                _growth(curve.fit),
+                _exponent(curve.fit),
             )
         )
-    headers = ("milliseconds at", *(f"{length:,}" for length in lengths), "grows with length to")
-    return f"""\
-Dense attention compares every token with every other, so twice the text should take four times as
-long: a slope of 2 between logarithms. A window of fixed size should take twice as long: a slope of
-1. Blocks that keep a fixed *share* of all pairs have fewer of them, but the number still grows with
-the square. A mask laid over dense attention skips nothing and is here as the control.
-
-{table(headers, rows)}
-
-Medians of {settings.repeats}, {settings.n_heads} heads of {settings.head_dim}. The exponent is a
-straight line through the logarithms from {settings.fit_from:,} positions on, with its 95% interval.
-
-{_growth_verdicts(scaling)}
-{_crossing_verdicts(scaling)}
-{_mask_verdict(scaling)}
-
-**Limits.** Few lengths, one machine, random numbers. Below the fitted range fixed costs rule, so
-the exponents do not hold there."""
+    headers = ("milliseconds", *(f"{length:,}" for length in lengths), "exponent")
+    verdicts = [
+        *(_growth_verdict(scaling, curve) for curve in scaling.times if curve.fit is not None),
+        *(_crossing_verdict(scaling, crossing) for crossing in scaling.crossings),
+        _control_verdict(scaling),
+    ]
+    return "\n\n".join(
+        [
+            prose("""
+            Dense attention compares every token with every other, so twice the text should take
+            four times as long: the time grows with the length to the power 2, which is the slope
+            between logarithms. A window of fixed size should take twice as long: power 1. Blocks
+            that keep a fixed *share* of all pairs are fewer, but their number still grows with the
+            square: power 2. The control is dense attention with the window laid over it as a mask,
+            which skips nothing."""),
+            table(headers, rows),
+            prose(f"""
+            Medians of {settings.repeats}, {settings.n_heads} heads of {settings.head_dim}, the arms
+            taking turns. The exponent comes from a straight line through the logarithms from
+            {settings.fit_from:,} positions on, with its 95% interval."""),
+            bullets(verdicts),
+            prose("""
+            **Limits.** Few lengths, one machine, random numbers. Below the fitted range fixed costs
+            rule, and the exponents do not hold there."""),
+        ]
+    )
 
 
 def describe_memory_growth(scaling: AttentionScaling) -> str:
@@ -61,174 +77,173 @@ def describe_memory_growth(scaling: AttentionScaling) -> str:
             (
                 arm_label(scaling, curve.name),
                 *(short_bytes(peaks[n]) if n in peaks else NOT_MEASURED for n in lengths),
-                _growth(curve.fit),
+                _exponent(curve.fit),
             )
         )
-    headers = ("peak at", *(f"{length:,}" for length in lengths), "grows with length to")
-    return f"""\
-The most memory that a forward and a backward pass hold at a time, beyond their inputs: every
-request to PyTorch's allocator is followed.
-
-{table(headers, rows)}
-
-{_memory_verdict(scaling)}
-
-**Limits.** Small lengths show the kernel's fixed buffers, which flattens the slope. What a library
-below PyTorch takes for itself is not seen."""
+    headers = ("peak memory", *(f"{length:,}" for length in lengths), "exponent")
+    return "\n\n".join(
+        [
+            prose("""
+            The most memory that one forward and backward pass hold at a time, beyond their inputs.
+            Every request to PyTorch's allocator is followed."""),
+            table(headers, rows),
+            bullets(_memory_verdicts(scaling)),
+            prose("""
+            **Limits.** At small lengths the kernel's buffers, which do not grow, flatten the slope.
+            What a library below PyTorch takes for itself is not seen."""),
+        ]
+    )
 
 
 def describe_memory_table(scaling: AttentionScaling) -> str:
     """What a formula says about memory, beside what was measured."""
-    settings = scaling.settings
+    lengths = scaling.settings.counted_lengths
     rows = []
-    for name, setting in _settings(scaling):
+    for name, setting in _counted_settings(scaling):
         costs = {cost.seq_len: cost for cost in scaling.counted(name, setting)}
         rows.append(
             (
                 setting_label(name, setting),
                 *(
-                    times(costs[n].memory_reduction_with_scores) if n in costs else "not counted"
-                    for n in settings.counted_lengths
+                    times(costs[n].memory_reduction_with_scores) if n in costs else NOT_COUNTED
+                    for n in lengths
                 ),
             )
         )
-    headers = ("allowed scores kept", *(f"{length:,}" for length in settings.counted_lengths))
-    any_costs = scaling.counted(*_settings(scaling)[0])
-    without = "; ".join(
-        f"{times(cost.memory_reduction_without_scores)} at {cost.seq_len:,}" for cost in any_costs
+    longest = scaling.counted(*_counted_settings(scaling)[0])[-1]
+    return "\n\n".join(
+        [
+            prose("""
+            That sparse attention saves memory is said with kernels in mind that keep the scores of
+            all pairs for the backward pass. The lower half of the figure counts what would be
+            saved if only the allowed scores were kept, each with the number of its key; inputs,
+            output and gradients are included (**model, not measured**):"""),
+            table(("reduction", *(f"{length:,}" for length in lengths)), rows),
+            prose(f"""
+            This library keeps no scores: it computes them again in the backward pass, and so does
+            PyTorch's dense SDPA. At {longest.seq_len:,} positions that alone takes
+            {times(longest.memory_reduction_without_scores)} less memory, whatever the pattern
+            (**model, not measured**). The upper half of the figure is the measurement."""),
+        ]
     )
-    return f"""\
-"Sparse attention saves memory" is said of kernels that keep the scores of all pairs for the
-backward pass. The lower half of the figure counts what would be saved if only the allowed scores
-were kept, each with the number of its key (inputs, output and gradients included; **model, not
-measured**):
-
-{table(headers, rows)}
-
-This library keeps no scores: it computes them again in the backward pass, and so does PyTorch's
-dense SDPA. That saves more than any sparsity (**model, not measured**): {without}. The upper half of
-the figure is the measurement."""
 
 
 def describe_operations(scaling: AttentionScaling) -> str:
     """What is counted to run."""
     lengths = scaling.settings.counted_lengths
     rows = []
-    for name, setting in _settings(scaling):
+    for name, setting in _counted_settings(scaling):
         costs = {cost.seq_len: cost for cost in scaling.counted(name, setting)}
         rows.append(
             (
                 setting_label(name, setting),
-                *(times(costs[n].flop_reduction) if n in costs else "not counted" for n in lengths),
+                *(times(costs[n].flop_reduction) if n in costs else NOT_COUNTED for n in lengths),
             )
         )
-    return f"""\
-Operations of the matrix products, forward and backward, over all {scaling.settings.n_heads} heads.
-Tiles are counted in full, also where only a part of their pairs is allowed, because that is what
-runs. The table says how many times fewer they are than for dense causal attention (**model, not
-measured**):
-
-{table(("counted", *(f"{length:,}" for length in lengths)), rows)}
-
-A window's advantage grows with the length; that of a fixed share of blocks levels off.
-
-**Limits.** Operations are not time: the figures above show what became of them."""
-
-
-def _growth(fit: PowerLaw | None) -> str:
-    if fit is None:
-        return NOT_MEASURED
-    return f"{fit.exponent:.2f} ({fit.low:.2f} to {fit.high:.2f})"
-
-
-def _growth_verdicts(scaling: AttentionScaling) -> str:
-    lines = []
-    expected = {"dense": 2, "local": 1, "block": 2}
-    for curve in scaling.times:
-        if curve.fit is None or curve.name not in expected:
-            continue
-        exponent = expected[curve.name]
-        agrees = curve.fit.low <= exponent <= curve.fit.high
-        lines.append(
-            f"- {arm_label(scaling, curve.name)}, {DIRECTION_WORDS[curve.direction]}: the exponent "
-            f"{_growth(curve.fit)} {'agrees' if agrees else 'does not agree'} with the expected "
-            f"{exponent}{'' if agrees else _deviation(curve, exponent)}."
-        )
-    return "\n".join(lines)
-
-
-def _deviation(curve: TimeCurve, exponent: int) -> str:
-    assert curve.fit is not None
-    if curve.fit.high < exponent:
-        return "; it grows more slowly, as long as fixed costs count beside it"
-    return "; it grows faster, as when the caches overflow"
-
-
-def _crossing_verdicts(scaling: AttentionScaling) -> str:
-    return "\n".join(
-        f"- {arm_label(scaling, crossing.name)}, {DIRECTION_WORDS[crossing.direction]}: "
-        f"{_crossing_words(crossing)}."
-        for crossing in scaling.crossings
+    return "\n\n".join(
+        [
+            prose(f"""
+            The operations of the matrix products, forward and backward, over all
+            {scaling.settings.n_heads} heads. A tile counts in full even if only a part of its pairs
+            is allowed, because that is what runs. The table says how many times fewer operations
+            run than for dense causal attention (**model, not measured**):"""),
+            table(("reduction", *(f"{length:,}" for length in lengths)), rows),
+            prose("""
+            What a window saves grows with the length. A fixed share of blocks saves a fixed
+            factor, as soon as the blocks are small beside the text."""),
+            prose("""
+            **Limits.** Operations are not time: the measured times above show what became of
+            them."""),
+        ]
     )
 
 
-def _crossing_words(crossing: Crossing) -> str:
-    if crossing.length is None:
-        return f"not faster than dense SDPA at {crossing.longest:,}, the longest length compared"
-    if crossing.length <= crossing.shortest:
-        return f"faster than dense SDPA at every length compared, from {crossing.shortest:,} on"
-    late = f"{crossing.late:,.0f}" if crossing.late is not None else f"beyond {crossing.longest:,}"
-    early = crossing.early if crossing.early is not None else crossing.length
+def _curve_label(scaling: AttentionScaling, item: TimeCurve | Crossing) -> str:
+    return f"{arm_label(scaling, item.name)}, {DIRECTION_WORDS[item.direction]}"
+
+
+def _exponent(fit: PowerLaw | None) -> str:
     return (
-        f"faster than dense SDPA from about {crossing.length:,.0f} positions on "
-        f"(quartiles: {early:,.0f} to {late})"
+        "too few lengths"
+        if fit is None
+        else f"{fit.exponent:.2f} ({fit.low:.2f} to {fit.high:.2f})"
     )
 
 
-def _mask_verdict(scaling: AttentionScaling) -> str:
+def _growth_verdict(scaling: AttentionScaling, curve: TimeCurve) -> str:
+    assert curve.fit is not None
+    found = f"*{_curve_label(scaling, curve)}*: exponent {_exponent(curve.fit)}"
+    expected = EXPECTED_EXPONENTS.get(curve.name, 2)
+    if curve.fit.high - curve.fit.low > VAGUE:
+        return f"{found}; the interval is too wide to tell how it grows."
+    if curve.fit.low <= expected <= curve.fit.high:
+        return f"{found}, as expected ({expected})."
+    if curve.fit.high < expected:
+        return (
+            f"{found}, less than expected ({expected}): fixed costs still count at these lengths."
+        )
+    return f"{found}, more than expected ({expected})."
+
+
+def _crossing_verdict(scaling: AttentionScaling, crossing: Crossing) -> str:
+    label = f"*{_curve_label(scaling, crossing)}*"
+    if crossing.length is None:
+        return (
+            f"{label}: not faster than dense SDPA at {crossing.longest:,} positions, the longest "
+            "compared."
+        )
+    if crossing.length <= crossing.shortest:
+        return f"{label}: faster than dense SDPA at all lengths compared, from {crossing.shortest:,} on."
+    early = f"{crossing.early:,.0f}" if crossing.early else ""
+    if crossing.early == crossing.shortest:
+        early = f"{crossing.shortest:,} or fewer"
+    late = f"{crossing.late:,.0f}" if crossing.late else f"more than {crossing.longest:,}"
+    return (
+        f"{label}: faster than dense SDPA from about {crossing.length:,.0f} positions on; the "
+        f"quartiles of the timings allow {early} to {late}."
+    )
+
+
+def _control_verdict(scaling: AttentionScaling) -> str:
     masked = scaling.time_curve("masked", "forward").points
     if not masked:
-        return f"- The masked control was {NOT_MEASURED}."
-    dense = {p.seq_len: p.timing for p in scaling.time_curve("dense", "forward").points}
-    last = masked[-1]
-    ours, theirs = last.timing, dense[last.seq_len]
-    verdict = compare_speed(
-        theirs.median_ms / ours.median_ms,
-        (
-            theirs.lower_quartile_ms / ours.upper_quartile_ms,
-            theirs.upper_quartile_ms / ours.lower_quartile_ms,
-        ),
-        "dense SDPA without one",
+        return f"The control was {NOT_MEASURED}."
+    ours, seq_len = masked[-1].timing, masked[-1].seq_len
+    dense = scaling.time_curve("dense", "forward").points
+    theirs = next(point.timing for point in dense if point.seq_len == seq_len)
+    speedup = theirs.median_ms / ours.median_ms
+    interval = (
+        theirs.lower_quartile_ms / ours.upper_quartile_ms,
+        theirs.upper_quartile_ms / ours.lower_quartile_ms,
     )
+    lesson = " A mask alone saves no time." if interval[0] <= 1 else ""
     return (
-        f"- The control: with the window as a mask, dense SDPA {verdict} "
-        f"(forward, {last.seq_len:,} positions). Sparsity in the mask alone saves nothing."
-        if theirs.median_ms <= ours.median_ms
-        else f"- The control: with the window as a mask, dense SDPA {verdict} "
-        f"(forward, {last.seq_len:,} positions), so this kernel makes use of the mask."
+        f"The control, dense SDPA with the window as its mask, "
+        f"{compare_speed(speedup, interval, 'dense causal SDPA')} at {seq_len:,} positions, forward."
+        f"{lesson}"
     )
 
 
-def _memory_verdict(scaling: AttentionScaling) -> str:
+def _memory_verdicts(scaling: AttentionScaling) -> list[str]:
     dense, local, stored = (scaling.memory_curve(name) for name in ("dense", "local", "stored"))
-    longest = local.lengths[-1]
-    ours, theirs = local.peak_bytes[-1], dense.peak_bytes[-1]
-    lines = [
-        f"- At {longest:,} positions the local window holds {times(ours / theirs)} the memory of "
-        f"dense SDPA: {'less' if ours < theirs else 'not less'}, because dense SDPA keeps no scores "
-        "either. Sparsity saves time here, and memory only against attention that keeps its scores."
-    ]
+    ratio = local.peak_bytes[-1] / dense.peak_bytes[-1]
+    comparison = (
+        f"{times(ratio)} the memory of dense SDPA, so it saves none: dense SDPA keeps no scores either"
+        if ratio >= 1
+        else f"{times(1 / ratio)} less than dense SDPA, which keeps no scores either"
+    )
+    verdicts = [f"At {local.lengths[-1]:,} positions the window holds {comparison}."]
     if stored.lengths:
-        at = stored.lengths[-1]
-        same = dict(zip(local.lengths, local.peak_bytes, strict=True)).get(at)
-        if same is not None:
-            lines.append(
-                f"- Against attention that keeps all scores, the local window needs "
-                f"{times(stored.peak_bytes[-1] / same)} less at {at:,} positions (measured)."
-            )
-    return "\n".join(lines)
+        seq_len = stored.lengths[-1]
+        local_bytes = local.peak_bytes[local.lengths.index(seq_len)]
+        verdicts.append(
+            f"Dense attention that stores its scores holds "
+            f"{times(stored.peak_bytes[-1] / local_bytes)} as much as the window at {seq_len:,} "
+            "positions."
+        )
+    return verdicts
 
 
-def _settings(scaling: AttentionScaling) -> list[tuple[str, float]]:
+def _counted_settings(scaling: AttentionScaling) -> list[tuple[str, float]]:
     """Which patterns were counted, in order."""
     return list(dict.fromkeys((cost.name, cost.setting) for cost in scaling.costs))

@@ -18,8 +18,6 @@ from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.progress import TrainingResult
 from sparse_transformers.training.trainer import Trainer
 
-Report = Callable[[str], object]
-
 UNLIMITED_STEPS = 1_000_000  # the clock ends a run long before
 LEAK_PROBES = 8
 
@@ -152,7 +150,7 @@ def compare_models(
     corpus: ByteCorpus,
     *,
     seed: int = 0,
-    report: Report = lambda step: None,
+    say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
 ) -> ModelComparison:
     """Train each model with each seed for the same time, and validate on the same held-out text.
@@ -161,7 +159,7 @@ def compare_models(
         settings: sizes.
         corpus: what to read.
         seed: the first of the seeds.
-        report: is told what comes next.
+        say: is told what comes next.
         progress: show a progress bar for each run.
 
     Raises:
@@ -171,14 +169,14 @@ def compare_models(
     windows = corpus.valid_windows(max_windows=settings.valid_windows, seq_len=settings.seq_len)
     attentions = _attentions(settings)
 
-    report("measuring the memory of a training step")
+    say("measuring the memory of a training step")
     models = [_describe(settings, name, choice, task) for name, choice in attentions.items()]
     runs = []
     for nth in range(settings.n_seeds):
         # Another model goes first with every seed, in case the machine slows down on the way.
         names = list(np.roll(list(attentions), -nth))
         for name in names:
-            report(f"training {name}, seed {seed + nth}, for {settings.seconds:g} s")
+            say(f"training {name}, seed {seed + nth}, for {settings.seconds:g} s")
             runs.append(_train(settings, name, attentions[name], task, seed + nth, progress))
     return ModelComparison(
         settings=settings,

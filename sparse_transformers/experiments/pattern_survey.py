@@ -12,6 +12,7 @@ from sparse_transformers.efficiency.attention_benchmark import (
     benchmark_attention,
 )
 from sparse_transformers.efficiency.costs import attention_cost
+from sparse_transformers.experiments.scaling_law import speedup_interval
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
     AttentionSinks,
@@ -26,8 +27,6 @@ from sparse_transformers.models.attention_patterns import (
     RandomSparse,
     Strided,
 )
-
-Report = Callable[[str], object]
 
 ALLOWED, FORBIDDEN, FUTURE = "#", ".", " "
 """How a picture shows a pair: allowed, forbidden by the pattern, forbidden because it is later."""
@@ -64,7 +63,7 @@ class SurveyedPattern:
         name: of the pattern; the key of its colour and label.
         picture: one string for each query, one character for each key.
         picture_density: allowed pairs of the picture per pair of dense causal attention.
-        measured_pattern: the pattern at the measured length, written as Python.
+        measured_pattern: the pattern at the measured length, written as Python, without `Causal()`.
         allowed_pairs: pairs that the rule allows, over all heads.
         computed_pairs: pairs inside the tiles that the kernel visits.
         dense_pairs: pairs of dense causal attention.
@@ -128,16 +127,8 @@ class PatternSurvey:
 
     def speedup_interval(self, pattern: SurveyedPattern) -> tuple[float, float] | None:
         """The speed-ups that the quartiles of both timings allow; None if one was not measured."""
-        quartiles = (
-            self.dense.lower_quartile_ms,
-            self.dense.upper_quartile_ms,
-            pattern.timing.lower_quartile_ms,
-            pattern.timing.upper_quartile_ms,
-        )
-        if None in quartiles:
-            return None
-        dense_low, dense_high, low, high = (each or 0.0 for each in quartiles)
-        return dense_low / high, dense_high / low
+        ours, dense = _quartiles(pattern.timing), _quartiles(self.dense)
+        return None if ours is None or dense is None else speedup_interval(ours, dense)
 
 
 def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]:
@@ -164,21 +155,24 @@ def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]
 
 
 def survey_patterns(
-    settings: PatternSurveySettings, *, seed: int = 0, report: Report = lambda step: None
+    settings: PatternSurveySettings,
+    *,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda step: None,
 ) -> PatternSurvey:
     """Draw, count, time and stack every example pattern, in its causal form.
 
     Args:
         settings: sizes.
         seed: of the random patterns and of the tensors that are timed.
-        report: is told what comes next.
+        say: is told what comes next.
     """
-    report("pictures, and what reaches the last token")
+    say("pictures, and what reaches the last token")
     pictures = example_patterns(settings.picture_len, seed)
     reaching = example_patterns(settings.reach_len, seed)
     measured = example_patterns(settings.measured_len, seed)
 
-    report(f"timing {len(measured)} patterns at {settings.measured_len:,} positions")
+    say(f"timing {len(measured)} patterns at {settings.measured_len:,} positions")
     benchmark = benchmark_attention(
         list(measured.values()),
         [settings.measured_len],
@@ -202,7 +196,7 @@ def survey_patterns(
                 picture=_picture(picture, settings.picture_len),
                 picture_density=picture.allowed_pairs(settings.picture_len)
                 / Causal().allowed_pairs(settings.picture_len),
-                measured_pattern=repr(causal),
+                measured_pattern=repr(pattern),
                 allowed_pairs=cost.allowed_pairs,
                 computed_pairs=cost.computed_pairs,
                 dense_pairs=cost.dense_pairs,
@@ -213,6 +207,12 @@ def survey_patterns(
             )
         )
     return PatternSurvey(settings, dense, tuple(surveyed))
+
+
+def _quartiles(row: AttentionRow) -> tuple[float, float] | None:
+    if row.lower_quartile_ms is None or row.upper_quartile_ms is None:
+        return None
+    return row.lower_quartile_ms, row.upper_quartile_ms
 
 
 def _picture(pattern: AttentionPattern, seq_len: int) -> tuple[str, ...]:

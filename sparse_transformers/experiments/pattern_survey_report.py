@@ -4,10 +4,12 @@ from sparse_transformers.experiments.pattern_survey import PatternSurvey, Survey
 from sparse_transformers.utils.plotting import style_of
 from sparse_transformers.utils.report import (
     NOT_MEASURED,
+    bullets,
     compare_speed,
     join,
     number,
     percent,
+    prose,
     table,
     times,
 )
@@ -18,36 +20,32 @@ MOSTLY_WASTED = 0.25
 
 def describe_pictures(survey: PatternSurvey) -> str:
     """What each pattern allows."""
+    settings = survey.settings
     rows = [
-        (style_of(each.name).label, f"`{each.measured_pattern}`", percent(each.sparsity))
+        (_label(each), f"`{each.measured_pattern}`", percent(each.sparsity))
         for each in survey.patterns
     ]
-    return f"""\
-An attention pattern is a rule: may the token at position *q* (the query) look at the token at
-position *k* (the key)? All patterns here are causal, so no token sees a later one. Each picture
-shows {survey.settings.picture_len} tokens; the patterns grow with the length, so the measurements
-below, at {survey.settings.measured_len:,} positions, belong to the same pictures enlarged.
-
-{table(("pattern", f"as Python, at {survey.settings.measured_len:,} positions", "skipped"), rows)}
-
-*Skipped* is the share of the pairs of dense causal attention that the rule leaves out (counted)."""
+    return "\n\n".join(
+        [
+            prose(f"""
+            An attention pattern is a rule: may the token at position *q* (the query) look at the
+            token at position *k* (the key)? Each pattern is made causal with `& Causal()`, so no
+            token sees a later one. The pictures show {settings.picture_len} tokens. The patterns
+            grow with the length, so that those of {settings.measured_len:,} positions, measured
+            below, look the same."""),
+            table(
+                ("pattern", f"as Python, at {settings.measured_len:,} positions", "skipped"), rows
+            ),
+            prose("""
+            *Skipped* is the share of the pairs of dense causal attention that the rule leaves out
+            (counted)."""),
+        ]
+    )
 
 
 def describe_costs(survey: PatternSurvey) -> str:
     """What skipping brings."""
     settings = survey.settings
-    rows = [
-        (
-            style_of(each.name).label,
-            percent(each.sparsity),
-            times(each.theoretical_speedup),
-            times(each.tile_speedup),
-            times(each.timing.speedup),
-            number(each.timing.median_ms),
-            percent(each.fill),
-        )
-        for each in survey.patterns
-    ]
     headers = (
         "pattern",
         "skipped (counted)",
@@ -57,100 +55,114 @@ def describe_costs(survey: PatternSurvey) -> str:
         "measured ms",
         "tile fill (counted)",
     )
-    return f"""\
-If a skipped pair saved its whole cost, attention would speed up by the *limit by pairs*. A kernel
-works on tiles, though, and has to compute a whole tile for a single allowed pair: the *limit by
-tiles* counts that. *Tile fill* is the share of computed pairs that were wanted. The measurement is
-the forward pass over {settings.measured_len:,} positions, {settings.n_heads} heads of
-{settings.head_dim}, median of {settings.repeats}, beside PyTorch's dense
-`scaled_dot_product_attention` at {number(survey.dense.median_ms)} ms in the same run.
-
-{table(headers, rows)}
-
-{_verdicts(survey)}
-
-The line "dense" runs the tiled kernel on a pattern that skips nothing. It shows what the tiles cost
-by themselves: {_dense_verdict(survey)}
-
-**Limits.** Random numbers on one machine, one length, one sequence, no gradients; the next section
-varies the length and adds the backward pass. How the pattern is cut into tiles is this library's
-choice: another kernel would have other limits."""
+    rows = [
+        (
+            _label(each),
+            percent(each.sparsity),
+            times(each.theoretical_speedup),
+            times(each.tile_speedup),
+            times(each.timing.speedup),
+            number(each.timing.median_ms),
+            percent(each.fill),
+        )
+        for each in survey.patterns
+    ]
+    dense = next(each for each in survey.patterns if each.name == "dense")
+    return "\n\n".join(
+        [
+            prose(f"""
+            If every skipped pair saved its cost, attention would speed up by the *limit by pairs*.
+            A kernel works on tiles, though, and computes a whole tile for the sake of one allowed
+            pair: the *limit by tiles* counts that. *Tile fill* is the share of the computed pairs
+            that were wanted. The measurement is the forward pass over {settings.measured_len:,}
+            positions, {settings.n_heads} heads of {settings.head_dim}, median of
+            {settings.repeats}; PyTorch's dense `scaled_dot_product_attention` (SDPA), which took
+            turns with the patterns, needs {number(survey.dense.median_ms)} ms."""),
+            table(headers, rows),
+            bullets(_verdicts(survey)),
+            prose(f"""
+            The line "dense" is the tiled kernel on a pattern that skips nothing, which shows what
+            the tiles themselves cost: it {_speed(survey, dense)}."""),
+            prose("""
+            **Limits.** Random numbers on one machine, one length, one sequence, no gradients; the
+            next section varies the length and adds the backward pass. The tiles are this
+            library's: another kernel has other limits."""),
+        ]
+    )
 
 
 def describe_reach(survey: PatternSurvey) -> str:
     """How far information travels."""
     last = survey.settings.max_layers
-    layers = sorted({1, 2, last // 2, last})
-    rows = [
-        (
-            style_of(each.name).label,
-            *(percent(each.share_reached(n)) for n in layers),
-            f"{each.tokens_back(last):,}",
-        )
-        for each in survey.patterns
-    ]
+    layers = sorted({1, 2, -(-last // 2), last})
     headers = (
         "pattern",
         *(f"{n} layer{'s' * (n > 1)}" for n in layers),
         f"farthest token back after {last}",
     )
-    complete = [
-        style_of(each.name).label for each in survey.patterns if each.share_reached(last) == 1
+    rows = [
+        (
+            _label(each),
+            *(percent(each.share_reached(n)) for n in layers),
+            f"{each.tokens_back(last):,}",
+        )
+        for each in survey.patterns
     ]
-    partial = [
-        style_of(each.name).label for each in survey.patterns if each.share_reached(last) < 1
-    ]
+    complete = [_label(each) for each in survey.patterns if each.share_reached(last) == 1]
+    partial = [_label(each) for each in survey.patterns if each.share_reached(last) < 1]
     window = next(each for each in survey.patterns if each.name == "local")
-    return f"""\
-A token that is out of sight is not out of reach: it may be seen by a token that is seen, one layer
-further on. The table says which share of {survey.settings.reach_len} tokens can influence the last
-one after so many layers (computed exactly from the rules; nothing is trained).
+    return "\n\n".join(
+        [
+            prose(f"""
+            A token that is out of sight is not out of reach: it may be seen by a token that is
+            seen, one layer further on. The table says which share of {survey.settings.reach_len}
+            tokens can influence the last one after so many layers. It follows exactly from the
+            rules; nothing is trained."""),
+            table(headers, rows),
+            bullets(
+                [
+                    f"The last token can depend on the whole text after {last} layers with: "
+                    f"{join(complete)}. Parts of it stay out of reach with: {join(partial)}.",
+                    f"With the local window information gets {window.tokens_back(1):,} tokens back "
+                    f"in one layer and {window.tokens_back(last):,} in {last}.",
+                ]
+            ),
+            prose("**Limits.** Reach is what *can* arrive, not what a trained model passes on."),
+        ]
+    )
 
-{table(headers, rows)}
 
-After {last} layers the last token can depend on the whole text with: {join(complete)}. Parts of the
-text stay out of reach with: {join(partial)}. With the local window information gets
-{window.tokens_back(1):,} tokens back in one layer and {window.tokens_back(last):,} in {last}.
-
-**Limits.** Reach says what *can* arrive, not what a trained model passes on."""
-
-
-def _verdicts(survey: PatternSurvey) -> str:
+def _verdicts(survey: PatternSurvey) -> list[str]:
     timed = [
         each
         for each in survey.patterns
         if each.name != "dense" and survey.speedup_interval(each) is not None
     ]
     if not timed:
-        return "No sparse pattern was timed."
+        return ["No sparse pattern was timed."]
     groups: dict[str, list[str]] = {"faster": [], "slower": [], "neither": []}
     for each in timed:
         low, high = survey.speedup_interval(each) or (0.0, 0.0)
         verdict = "faster" if low > 1 else "slower" if high < 1 else "neither"
-        groups[verdict].append(style_of(each.name).label)
+        groups[verdict].append(_label(each))
     best = max(timed, key=lambda each: each.timing.speedup or 0.0)
     worst = min(timed, key=lambda each: each.timing.speedup or 0.0)
-    lines = [
-        f"- Faster than dense beyond the spread of the timings: {join(groups['faster'])}. "
+    return [
+        f"Faster than dense SDPA beyond the spread of the timings: {join(groups['faster'])}. "
         f"Slower: {join(groups['slower'])}. Neither: {join(groups['neither'])}.",
         *(
-            f"- {_label(each)} gains {most}: it {_speed(survey, each)}; its pairs alone would "
-            f"allow {times(each.theoretical_speedup)}."
-            for each, most in ((best, "most"), (worst, "least"))
+            f"The {most}: *{_label(each)}* {_speed(survey, each)}; its pairs alone would allow "
+            f"{times(each.theoretical_speedup)}."
+            for each, most in ((best, "fastest"), (worst, "slowest"))
         ),
         *(
-            f"- {_label(each)} skips {percent(each.sparsity)} of the pairs, but so scattered that "
-            f"its tiles are only {percent(each.fill)} full: most of what is computed is thrown away."
+            f"*{_label(each)}* leaves out {percent(each.sparsity)} of the pairs, but those that it "
+            f"keeps are so scattered that the visited tiles are only {percent(each.fill)} full: "
+            "most of what is computed is thrown away."
             for each in timed
             if each.fill < MOSTLY_WASTED
         ),
     ]
-    return "\n".join(lines)
-
-
-def _dense_verdict(survey: PatternSurvey) -> str:
-    dense = next(each for each in survey.patterns if each.name == "dense")
-    return f"it {_speed(survey, dense)}."
 
 
 def _speed(survey: PatternSurvey, each: SurveyedPattern) -> str:
@@ -161,5 +173,4 @@ def _speed(survey: PatternSurvey, each: SurveyedPattern) -> str:
 
 
 def _label(each: SurveyedPattern) -> str:
-    label = style_of(each.name).label
-    return label[0].upper() + label[1:]
+    return style_of(each.name).label

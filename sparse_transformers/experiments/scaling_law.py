@@ -1,4 +1,4 @@
-"""How measurements grow with the length: exponents with intervals, and where two curves cross."""
+"""What timings say: how much faster one thing is, how both grow, and where they cross."""
 
 import math
 from collections.abc import Sequence
@@ -27,6 +27,18 @@ class PowerLaw:
     high: float
     factor: float
     n_lengths: int
+
+
+def speedup_interval(
+    quartiles: tuple[float, float], other: tuple[float, float]
+) -> tuple[float, float]:
+    """The least and the most that the quartiles of two timings allow for how much faster one is.
+
+    Args:
+        quartiles: lower and upper quartile of the time of what may be faster.
+        other: those of what it is compared with.
+    """
+    return other[0] / quartiles[1], other[1] / quartiles[0]
 
 
 def fit_power_law(lengths: Sequence[float], values: Sequence[float]) -> PowerLaw | None:

@@ -30,12 +30,13 @@ class AttentionPatternGenerator:
         """
         name = {"sparse": "random"}.get(name, name)
         if name in PATTERNS:
-            options = _default_options(name, seq_len) | options
+            options = options_for_length(name, seq_len) | options
         allowed = make_pattern(name, **options).mask(seq_len).numpy().astype(np.float32)
         return allowed / np.maximum(allowed.sum(axis=1, keepdims=True), 1)
 
 
-def _default_options(name: str, seq_len: int) -> dict[str, Any]:
+def options_for_length(name: str, seq_len: int) -> dict[str, Any]:
+    """Options that let the pattern called `name` show its nature in `seq_len` tokens."""
     eighth = max(1, seq_len // 8)
     defaults: dict[str, dict[str, Any]] = {
         "local": {"window_size": eighth},

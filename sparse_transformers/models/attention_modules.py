@@ -1,6 +1,5 @@
 """Attention to try out by itself: a window without any projections, and mechanisms side by side."""
 
-import math
 from typing import Any, TypedDict
 
 import numpy as np
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sparse_transformers.models.attention_matrix import options_for_length
 from sparse_transformers.models.attention_ops import Backend, sparse_attention
 from sparse_transformers.models.attention_patterns import LocalWindow, make_pattern
 from sparse_transformers.models.checks import check_whole
@@ -156,18 +156,10 @@ class SparseAttentionDemo:
                 f"known are {', '.join(PATTERN_OF_MECHANISM)}"
             )
         name = PATTERN_OF_MECHANISM[attention_type]
-        return make_pattern(name, **{**self._default_options(name, seq_len), **options})
-
-    def _default_options(self, name: str, seq_len: int) -> dict[str, Any]:
-        window_size = max(2, min(seq_len // 8, 32))
-        defaults: dict[str, dict[str, Any]] = {
-            "random": {"sparsity": 0.8, "seed": self.seed},
-            "local": {"window_size": window_size},
-            "strided": {"stride": max(2, math.isqrt(seq_len))},
-            "block": {"block_size": max(4, seq_len // 16), "sparsity": 0.5, "seed": self.seed},
-            "dilated": {"window_size": window_size, "dilation": 2},
-        }
-        return defaults.get(name, {})
+        defaults = options_for_length(name, seq_len)
+        if name in ("random", "block"):
+            defaults["seed"] = self.seed
+        return make_pattern(name, **(defaults | options))
 
     def _weights(self, pattern: AttentionPattern, seq_len: int) -> Float[Tensor, "queries keys"]:
         with seeded_on_cpu(self.seed), torch.no_grad():

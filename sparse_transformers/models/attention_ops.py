@@ -92,8 +92,16 @@ def sparse_attention(
     if causal:
         pattern = pattern & Causal()
     if backend == "auto":
-        if key_lengths is None and not return_lse and _is_whole(pattern, query, key):
-            return _dense_attention(query, key, value, pattern, scale)
+        form = _dense_form(pattern, query, key)
+        if form is not None and key_lengths is None and not return_lse:
+            return scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                is_causal=form == "earlier",
+                scale=scale,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )
         backend = _choose_backend(query, key, value, pattern, key_lengths)
     if backend == "reference":
         output, lse, _ = reference_attention(
@@ -110,27 +118,17 @@ def sparse_attention(
     return (output, lse) if return_lse else output
 
 
-_ALL_KEYS = (Dense(), Dense() & Dense())
-_ALL_EARLIER_KEYS = (Causal(), Causal() & Causal(), Dense() & Causal())
-
-
-def _is_whole(pattern: AttentionPattern, query: Tensor, key: Tensor) -> bool:
-    """Whether PyTorch's dense kernel computes the very pattern."""
-    same_length = query.shape[2] == key.shape[2]
-    return pattern in _ALL_KEYS or (pattern in _ALL_EARLIER_KEYS and same_length)
-
-
-def _dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, pattern: AttentionPattern, scale: float | None
-) -> Tensor:
-    return scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        is_causal=pattern in _ALL_EARLIER_KEYS,
-        scale=scale,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+def _dense_form(
+    pattern: AttentionPattern, query: Tensor, key: Tensor
+) -> Literal["all", "earlier"] | None:
+    """What PyTorch's dense kernel has to be asked for; None if it cannot give the pattern."""
+    q_len, k_len = query.shape[2], key.shape[2]
+    if pattern in (Dense(), Dense() & Dense()):
+        return "all"
+    if pattern in (Causal(), Causal() & Causal(), Dense() & Causal()):
+        # The last query sees every key. Several at the end of more keys are not PyTorch's "causal".
+        return "all" if q_len == 1 else "earlier" if q_len == k_len else None
+    return None
 
 
 def _choose_backend(

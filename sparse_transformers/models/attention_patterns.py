@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import (
     AttentionPattern,
     Causal,
@@ -79,7 +80,7 @@ class LocalWindow(AttentionPattern):
     window_size: int
 
     def __post_init__(self) -> None:
-        _check_at_least(1, window_size=self.window_size)
+        check_whole(1, window_size=self.window_size)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return abs(query - key) < self.window_size
@@ -103,7 +104,7 @@ class DilatedWindow(AttentionPattern):
     dilation: int
 
     def __post_init__(self) -> None:
-        _check_at_least(1, window_size=self.window_size, dilation=self.dilation)
+        check_whole(1, window_size=self.window_size, dilation=self.dilation)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         distance = query - key
@@ -134,7 +135,7 @@ class Strided(AttentionPattern):
     part: Part = "both"
 
     def __post_init__(self) -> None:
-        _check_at_least(1, stride=self.stride)
+        check_whole(1, stride=self.stride)
         _check_part(self.part)
 
     def allows(self, query: Positions, key: Positions) -> Any:
@@ -176,7 +177,7 @@ class Fixed(AttentionPattern):
     part: Part = "both"
 
     def __post_init__(self) -> None:
-        _check_at_least(1, block_size=self.block_size, summary_size=self.summary_size)
+        check_whole(1, block_size=self.block_size, summary_size=self.summary_size)
         if self.summary_size > self.block_size:
             raise ValueError(
                 f"summary_size must be at most block_size ({self.block_size}), "
@@ -212,7 +213,7 @@ class BlockSparse(AttentionPattern):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least(1, block_size=self.block_size)
+        check_whole(1, block_size=self.block_size)
         _check_random(self.sparsity, self.seed)
 
     def allows(self, query: Positions, key: Positions) -> Any:
@@ -320,7 +321,7 @@ class AttentionSinks(AttentionPattern):
     count: int
 
     def __post_init__(self) -> None:
-        _check_at_least(1, count=self.count)
+        check_whole(1, count=self.count)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return (query >= 0) & (key < self.count)
@@ -343,7 +344,7 @@ class Longformer(AttentionPattern):
     dilation: int = 1
 
     def __post_init__(self) -> None:
-        _check_at_least(1, window_size=self.window_size, dilation=self.dilation)
+        check_whole(1, window_size=self.window_size, dilation=self.dilation)
         _check_positions(global_positions=self.global_positions)
         object.__setattr__(self, "global_positions", tuple(self.global_positions))
 
@@ -382,15 +383,15 @@ class BigBird(AttentionPattern):
     seq_len: int | None = None
 
     def __post_init__(self) -> None:
-        _check_at_least(1, block_size=self.block_size, window_blocks=self.window_blocks)
-        _check_at_least(0, global_blocks=self.global_blocks, random_blocks=self.random_blocks)
+        check_whole(1, block_size=self.block_size, window_blocks=self.window_blocks)
+        check_whole(0, global_blocks=self.global_blocks, random_blocks=self.random_blocks)
         if self.window_blocks % 2 == 0:
             raise ValueError(
                 f"window_blocks must be odd (the same on both sides), got {self.window_blocks}"
             )
         _check_seed(self.seed)
         if self.seq_len is not None:
-            _check_at_least(1, seq_len=self.seq_len)
+            check_whole(1, seq_len=self.seq_len)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         row, column = query // self.block_size, key // self.block_size
@@ -492,18 +493,12 @@ def _check_part(part: str) -> None:
         raise ValueError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}")
 
 
-def _check_at_least(least: int, **options: int) -> None:
-    for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-
-
 def _check_positions(**options: Sequence[int]) -> None:
     for name, positions in options.items():
         if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
             raise ValueError(f"{name} must be a sequence of positions, got {positions!r}")
         for position in positions:
-            _check_at_least(0, **{name: position})
+            check_whole(0, **{name: position})
 
 
 def _check_random(sparsity: float, seed: int) -> None:

@@ -30,9 +30,9 @@ class Rotation:
         n_pairs = self.cos.shape[1]
         cos, sin = self.cos[:, None, :], self.sin[:, None, :]
         first, second, rest = x.split([n_pairs, n_pairs, x.shape[-1] - 2 * n_pairs], dim=-1)
-        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+        turned = (first * cos - second * sin, second * cos + first * sin)
         # Under autocast `x` is narrower than the angles, and the values beside it are as narrow.
-        return torch.cat([turned.to(x.dtype), rest], dim=-1)
+        return torch.cat([*(half.to(x.dtype) for half in turned), rest], dim=-1)
 
 
 def rotation(

@@ -45,15 +45,18 @@ def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | N
     """
     unfinished, outdated = _beside(folder, "unfinished"), _beside(folder, "outdated")
     shutil.rmtree(unfinished, ignore_errors=True)  # what an earlier kill left
-    unfinished.mkdir(parents=True)
-    model.save_pretrained(unfinished)
-    if state is not None:
-        torch.save(state, unfinished / STATE_FILE)
-    _flush_to_disk(unfinished)  # a rename must not reach the disk before the content does
-    if folder.exists():
-        shutil.rmtree(outdated, ignore_errors=True)
-        folder.rename(outdated)
-    unfinished.rename(folder)
+    try:
+        unfinished.mkdir(parents=True)
+        model.save_pretrained(unfinished)
+        if state is not None:
+            torch.save(state, unfinished / STATE_FILE)
+        _flush_to_disk(unfinished)  # a rename must not reach the disk before the content does
+        if folder.exists():
+            shutil.rmtree(outdated, ignore_errors=True)
+            folder.rename(outdated)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(outdated, ignore_errors=True)
 
 

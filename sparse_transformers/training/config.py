@@ -14,7 +14,7 @@ class TrainingConfig:
         steps: optimiser steps.
         batch_size: rows per step.
         grad_accumulation: compute a step in so many equal parts, one after the other. Saves memory;
-            the step is the same up to rounding.
+            the step is the same up to rounding, and to which activations dropout hits.
         learning_rate: the largest, reached at the end of the warm-up.
         warmup_fraction: the share of the run in which the learning rate rises linearly.
         final_lr_fraction: the cosine falls to this share of `learning_rate`.

@@ -77,7 +77,9 @@ def plot_memory_scaling(scalings: Sequence[Mapping[str, Any]], ax: Axes | None =
         raise ValueError("scalings must hold at least one pattern, got none")
     curves = [
         Curve(
-            Style(f"{scaling['pattern']}: positions^{scaling['slope']:.2f}", color, marker),
+            Style(
+                f"{scaling['pattern']}: grows as positions^{scaling['slope']:.2f}", color, marker
+            ),
             x=scaling["seq_lens"],
             y=[peak / 2**20 for peak in scaling["peak_bytes"]],
         )

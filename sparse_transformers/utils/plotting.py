@@ -1,4 +1,4 @@
-"""Plots that know nothing of experiments: axes in, axes out, nothing saved, no global style changed.
+"""Plots that know nothing of experiments: axes in, axes out, nothing saved, no style changed.
 
 One pattern has one colour, one marker and one label wherever it is drawn. The colours are those of
 Okabe and Ito (2008), which people with colour-blindness can tell apart, and neutral ones.
@@ -40,7 +40,6 @@ STYLES = {
 }
 
 FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
-NOT_MEASURED = "not\nmeasured"
 GRID = {"color": "#DDDDDD", "linewidth": 0.6}
 
 

@@ -1,8 +1,20 @@
-"""Words and tables for reports, chosen by numbers: Markdown out, nothing measured, nothing saved."""
+"""Words and tables for reports, chosen by numbers: Markdown out, nothing measured or saved."""
 
 from collections.abc import Sequence
 
 NOT_MEASURED = "not measured"
+NOTEWORTHY = 0.05
+"""A smaller difference in speed is not called one."""
+
+
+def prose(text: str) -> str:
+    """A paragraph on one line, as Markdown readers wrap it themselves."""
+    return " ".join(text.split())
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {prose(sentence)}" for sentence in sentences)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -15,12 +27,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         if len(row) != len(headers):
             raise ValueError(f"rows must have {len(headers)} cells each, got {list(row)}")
     alignment = ["---", *["---:"] * (len(headers) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (headers, alignment, *rows))
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (headers, alignment, *cells))
 
 
-def figure(path: str, caption: str) -> str:
-    """A Markdown image with its caption below."""
-    return f"![{caption}]({path})\n*{caption}*"
+def image(path: str, description: str) -> str:
+    """A Markdown image."""
+    return f"![{description}]({path})"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -49,7 +62,7 @@ def signed(value: float) -> str:
 
 
 def join(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"; "none" for nothing."""
+    """Names as a list in a sentence: "none", "a", "a and b", "a, b and c"."""
     if len(names) < 2:
         return names[0] if names else "none"
     return ", ".join(names[:-1]) + " and " + names[-1]
@@ -64,11 +77,13 @@ def compare_speed(speedup: float, interval: tuple[float, float], other: str) -> 
         other: what it is compared with.
     """
     low, high = interval
-    if low > 1:
+    if low <= 1 <= high:
+        return f"is neither faster nor slower than {other} beyond the spread of the timings"
+    if abs(speedup - 1) < NOTEWORTHY:
+        return f"is about as fast as {other}"
+    if speedup > 1:
         return f"runs {number(speedup, 2)} times as fast as {other}"
-    if high < 1:
-        return f"takes {number(1 / speedup, 2)} times as long as {other}"
-    return f"is neither faster nor slower than {other} within the spread of the timings"
+    return f"takes {number(1 / speedup, 2)} times as long as {other}"
 
 
 def compare_losses(differences: Sequence[float], other: str) -> str:

@@ -79,7 +79,10 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def reproducible_draws(seed: int, device: torch.device) -> Iterator[None]:
-    """Make torch's draws inside a function of `seed`, and leave the global state as it was."""
+    """Make torch's draws inside a function of `seed`, and leave the global state as it was.
+
+    MPS has no state that could be put back: there the global generator stays seeded.
+    """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sparse_transformers.cli import main, parse_pattern
+from sparse_transformers.efficiency import attention_report
 from sparse_transformers.models.attention_patterns import (
     Causal,
     Fixed,
@@ -80,6 +81,17 @@ def test_unwritable_folder_is_noticed_before_measuring(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "must be writable" in captured.err
     assert captured.out == ""
+
+
+def test_read_only_folder_is_noticed_before_measuring(tmp_path, monkeypatch, capsys):
+    def refuses(dir):
+        raise PermissionError(f"read-only file system: {dir}")
+
+    monkeypatch.setattr(attention_report, "TemporaryFile", refuses)
+
+    assert bench("--output", str(tmp_path)) == 2
+
+    assert "must be writable: read-only file system" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import (
 
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.memory import peak_extra_bytes
+from sparse_transformers.models import attention_tiled
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     BigBird,
@@ -103,6 +104,35 @@ def test_dense_flops_equal_those_of_the_flop_counter():
     assert cost.backward_flops == sdpa_backward_flop_count(shape, shape, shape, shape)
     assert cost.dense_backward_flops == cost.backward_flops
     assert cost.fill == cost.density == cost.theoretical_speedup == cost.tile_speedup == 1.0
+
+
+@pytest.mark.parametrize("seq_len", [96, 192])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        LocalWindow(50),
+        DilatedWindow(20, 3),
+        Strided(6),
+        Longformer(10, (0, 40)),
+        BlockSparse(16, 0.8),
+        PerHead((LocalWindow(5), Strided(4, part="local"), Dense())),
+    ],
+    ids=repr,
+)
+def test_flops_are_those_that_the_kernel_executes(pattern, seq_len, monkeypatch):
+    # The fused kernel is one operation to the counter, so the matrix products of the plain one are
+    # counted. They visit the same tiles.
+    monkeypatch.setattr(attention_tiled, "can_fuse", lambda *tensors: False)
+    query, key, value = (torch.randn(1, 3, seq_len, 8, requires_grad=True) for _ in range(3))
+    cost = attention_cost(pattern, seq_len, 3, 8, causal=True)
+
+    with FlopCounterMode(display=False) as forward:
+        output = sparse_attention(query, key, value, pattern, causal=True, backend="tiled")
+    with FlopCounterMode(display=False) as backward:
+        output.sum().backward()
+
+    assert forward.get_total_flops() == cost.forward_flops
+    assert backward.get_total_flops() == cost.backward_flops
 
 
 def test_a_causal_pattern_is_compared_with_dense_causal_attention():

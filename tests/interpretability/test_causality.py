@@ -143,6 +143,12 @@ def test_long_sequences_probe_the_ends_and_say_that_they_sampled(input_ids):
         assert find_future_leak(OneHeadAttention(at_the_end), input_ids, n_probes=2).leaks
 
 
+def test_two_tokens_are_enough(input_ids):
+    assert find_future_leak(OneHeadAttention(missing_mask), input_ids[:, :2]).leaks
+    report = find_future_leak(OneHeadAttention(causal), input_ids[:, :2])
+    assert (report.leaks, report.n_probes, report.n_cuts) == (False, 1, 1)
+
+
 def test_leak_that_needs_several_changed_tokens_is_caught(input_ids):
     def reads_the_number_of_changed_tokens(ids):
         changed = (ids != input_ids).sum(1)
@@ -202,22 +208,27 @@ def test_every_replacement_differs_and_stays_in_the_vocabulary(input_ids):
         assert torch.equal(mask[0], mask[1])
 
 
-def test_infinite_logits_of_forbidden_tokens_are_no_leak(input_ids):
-    model = OneHeadAttention(causal)
+@pytest.mark.parametrize("allowed_keys", [causal, missing_mask])
+def test_infinite_logits_of_forbidden_tokens_neither_leak_nor_hide_a_leak(allowed_keys, input_ids):
+    class ForbidsTokenZero(OneHeadAttention):
+        def forward(self, input_ids):
+            return super().forward(input_ids).index_fill(-1, torch.tensor([0]), -torch.inf)
 
-    def forbids_token_zero(ids):
-        return model(ids).index_fill(-1, torch.tensor([0]), -torch.inf)
+    report = find_future_leak(ForbidsTokenZero(allowed_keys), input_ids)
 
-    model.eval()
-    assert not find_future_leak(forbids_token_zero, input_ids, tolerance=0.0).leaks
+    assert report.leaks == (allowed_keys is missing_mask)
+    assert 0 <= report.largest_change < torch.inf
 
 
 def test_evaluation_mode_is_used_and_every_training_flag_restored(input_ids):
-    model = OneHeadAttention(causal)  # its dropout would differ from run to run
+    modes = []
+    model = OneHeadAttention(causal)
+    model.dropout.register_forward_hook(lambda module, *_: modes.append(module.training))
     model.train()
     model.embedding.eval()
 
     assert not find_future_leak(model, input_ids).leaks
+    assert set(modes) == {False}
     assert model.training
     assert model.dropout.training
     assert not model.embedding.training

@@ -287,9 +287,9 @@ def test_make_pattern_lists_the_names_if_one_is_unknown():
 
 
 def test_make_pattern_lists_the_options_if_one_is_unknown_or_missing():
-    with pytest.raises(ValueError, match="'fixed' has no option window; .* block_size, summary_"):
+    with pytest.raises(ValueError, match=r"'fixed' has no option window; .* block_size, summary_"):
         make_pattern("fixed", window=3)
-    with pytest.raises(ValueError, match="'dense' has no option window_size; .* none"):
+    with pytest.raises(ValueError, match=r"'dense' has no option window_size; .* none"):
         make_pattern("dense", window_size=3)
     with pytest.raises(ValueError, match="'dilated' needs the option window_size, dilation"):
         make_pattern("dilated")

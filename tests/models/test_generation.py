@@ -9,16 +9,17 @@ attention_examples = pytest.mark.parametrize(
 )
 
 
+# The longer text spans several tiles of the kernels.
 @attention_examples
-@pytest.mark.parametrize("chunks", [[1] * 21, [6, 1, 9, 2, 3]], ids=["by one", "in chunks"])
+@pytest.mark.parametrize("chunks", [[1] * 21, [40, 1, 35, 24]], ids=["by one", "in chunks"])
 def test_cached_forward_equals_uncached(attention, chunks):
-    tested = model(attention=attention)
+    tested, tokens = model(attention=attention), ids(seq_len=sum(chunks))
     cache = tested.new_cache()
     with torch.no_grad():
-        cached = [tested(chunk, cache=cache) for chunk in ids().split(chunks, dim=1)]
-        expected = tested(ids())
+        cached = [tested(chunk, cache=cache) for chunk in tokens.split(chunks, dim=1)]
+        expected = tested(tokens)
     torch.testing.assert_close(torch.cat(cached, dim=1), expected, rtol=0, atol=1e-11)
-    assert cache.n_tokens == 21
+    assert cache.n_tokens == sum(chunks)
 
 
 @pytest.mark.parametrize("positions", ["rotary", "learned", "sinusoidal", "none"])

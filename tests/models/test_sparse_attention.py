@@ -195,21 +195,20 @@ def test_query_without_a_key_gives_zeros_and_no_gradient(pattern, value_dim, bac
 
 @pytest.mark.parametrize("backend", COMPUTING_BACKENDS)
 @given(problem=problems(), data=st.data())
-def test_forbidden_keys_never_change_an_output(backend, problem, data):
+def test_forbidden_keys_never_change_an_output_and_get_no_gradient(backend, problem, data):
     position = data.draw(st.integers(0, problem.k_len - 1), label="position")
     forbidden = ~problem.allowed()[..., position]
+    attend = problem.attend(backend)
     query, key, value = problem.tensors()
-    weights = stored((*forbidden.shape, problem.value_dim), "heads first", 0)
-    weights = weights * forbidden[..., None]
 
-    clean, _ = problem.attend(backend)(query, key, value)
-    key, value = (huge_at(position, x).requires_grad_() for x in (key, value))
-    output, _ = problem.attend(backend)(query, key, value)
-    grads = torch.autograd.grad(output, [key, value], weights)
-
-    assert torch.equal(output[forbidden], clean[forbidden])
-    for grad in grads:
+    leaves = [x.detach().requires_grad_() for x in (key, value)]
+    output, _ = attend(query, *leaves)
+    weights = stored(tuple(output.shape), "heads first", seed=0) * forbidden[..., None]
+    for grad in torch.autograd.grad(output, leaves, weights):
         assert (grad[:, :, position] == 0).all()
+
+    changed, _ = attend(query, huge_at(position, key), huge_at(position, value))
+    assert torch.equal(changed[forbidden], output[forbidden])
 
 
 def huge_at(position, x):
@@ -242,7 +241,9 @@ def test_disjoint_parts_merge_by_their_lse_to_the_union(left, right, length):
     lse = torch.logaddexp(first_lse, rest_lse)
     torch.testing.assert_close(lse, whole_lse, **EXACT)
     # -inf - -inf is a query without a key, on both sides.
-    first_share, rest_share = ((x - lse).exp().nan_to_num()[..., None] for x in (first_lse, rest_lse))
+    first_share, rest_share = (
+        (x - lse).exp().nan_to_num()[..., None] for x in (first_lse, rest_lse)
+    )
     torch.testing.assert_close(first * first_share + rest * rest_share, whole, **EXACT)
 
 
@@ -303,13 +304,13 @@ def test_grouped_queries_equal_repeated_keys(pattern, backend):
         DilatedWindow(20, dilation=8),
         Strided(16) & Causal(),
         BlockSparse(32, 0.5),
-        BigBird(32, seq_len=1100),
+        BigBird(32, seq_len=800),
         GlobalTokens((0, 500)) | LocalWindow(40),
     ],
     ids=repr,
 )
 def test_long_sequences_that_need_many_calls_equal_the_reference(pattern, two_threads):
-    problem = Problem(pattern, 1090, 1100, kv_heads=4, dim=32, value_dim=32)
+    problem = Problem(pattern, 790, 800, dim=32, value_dim=32)
     tensors = problem.tensors()
 
     results = evaluate(problem.attend("tiled"), tensors)

@@ -58,14 +58,18 @@ def test_checkpoint_without_state_holds_the_model_only(tmp_path, make_model):
 
 
 def kill_at(monkeypatch, moment):
-    """Die before the file operation number `moment`; in the middle of it if it removes a folder."""
+    """Die at the file operation number `moment`, and do nothing from then on.
+
+    A folder that is being removed then has lost one of its files.
+    """
     counter = count()
 
     def dying(operation):
         def run(path, *arguments, **options):
-            if next(counter) == moment:
-                if operation is shutil.rmtree:
-                    next(iter(Path(path).iterdir())).unlink()
+            number = next(counter)
+            if number == moment and operation is shutil.rmtree:
+                next(iter(Path(path).iterdir())).unlink()
+            if number >= moment:
                 raise Killed
             return operation(path, *arguments, **options)
 
@@ -80,7 +84,6 @@ def kill_at(monkeypatch, moment):
     for name in ("rename", "mkdir", "open"):
         monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
     monkeypatch.setattr(torch, "save", dying(torch.save))
-    return counter
 
 
 def test_kill_before_any_operation_leaves_a_whole_checkpoint(tmp_path, monkeypatch, save, load):
@@ -114,6 +117,22 @@ def test_kill_of_the_very_first_save_leaves_none(tmp_path, monkeypatch, save):
         with pytest.raises(Killed):
             save(tmp_path / "last", 1)
     assert not recover_checkpoint(tmp_path / "last")
+
+
+def test_save_that_fails_keeps_the_old_checkpoint_and_leaves_nothing_behind(
+    tmp_path, monkeypatch, save, load
+):
+    def fail(state, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    save(tmp_path / "last", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        with pytest.raises(OSError, match="no space left"):
+            save(tmp_path / "last", 2)
+    assert load(tmp_path / "last") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, -1])

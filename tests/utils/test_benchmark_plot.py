@@ -68,7 +68,7 @@ def test_memory_shows_mebibytes_and_the_slope():
 
     line = ax.containers[0].lines[0]
     assert list(line.get_ydata()) == [1.0, 2.0]
-    assert ax.get_legend().get_texts()[0].get_text() == "Strided(stride=8): positions^1.00"
+    assert ax.get_legend().get_texts()[0].get_text() == "Strided(stride=8): grows as positions^1.00"
 
 
 def test_a_new_figure_is_made_when_no_axes_are_given():

@@ -188,7 +188,7 @@ def checkout(tmp_path, monkeypatch):
         pytest.skip("git is not installed")
 
     def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
         run = subprocess.run(
             ["git", "-C", tmp_path, *identity, *arguments],
             check=True,
