@@ -3,7 +3,7 @@
 import pytest
 import torch
 from attention_problems import EXACT, Problem, assert_same, evaluate, stored
-from conftest import SINGLE_PATTERNS, single_patterns
+from example_patterns import SINGLE_PATTERNS, single_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention

@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 import torch
-from conftest import EXAMPLE_PATTERNS
+from example_patterns import EXAMPLE_PATTERNS
 
 from sparse_transformers.models import attention_patterns
 from sparse_transformers.models.attention_patterns import (

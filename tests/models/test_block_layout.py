@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SINGLE_PATTERNS, single_patterns
+from example_patterns import SINGLE_PATTERNS, single_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import pad

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import SINGLE_PATTERNS, patterns, single_patterns
+from example_patterns import SINGLE_PATTERNS, patterns, single_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from conftest import EXAMPLE_PATTERNS, SINGLE_PATTERNS
+from example_patterns import EXAMPLE_PATTERNS, SINGLE_PATTERNS
 from hypothesis import given
 from hypothesis import strategies as st
 

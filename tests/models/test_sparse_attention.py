@@ -10,7 +10,7 @@ from attention_problems import (
     problems,
     stored,
 )
-from conftest import EXAMPLE_PATTERNS, PER_HEAD_PATTERNS, SINGLE_PATTERNS, single_patterns
+from example_patterns import EXAMPLE_PATTERNS, PER_HEAD_PATTERNS, SINGLE_PATTERNS, single_patterns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
