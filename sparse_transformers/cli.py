@@ -5,13 +5,17 @@ import ast
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from sparse_transformers.efficiency.attention_arms import ARMS, DIRECTIONS
 from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
 from sparse_transformers.efficiency.attention_memory import measure_memory_scaling
 from sparse_transformers.efficiency.attention_report import (
+    RESULTS,
     make_writable_folder,
+    put_into_readme,
+    render_markdown,
     write_attention_report,
 )
 from sparse_transformers.models.attention_ops import BACKENDS
@@ -28,12 +32,12 @@ from sparse_transformers.utils.runtime import PRECISIONS, environment, resolve_d
 
 @dataclass(frozen=True)
 class Command:
-    """A word after `python -m sparse_transformers`, with its arguments and what it does."""
+    """A word after `python -m sparse_transformers`, and its arguments."""
 
     name: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    """Also says which function to call, as the default of the argument `run`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,12 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
             command.name, help=command.summary, description=command.summary
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
     return parser
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `train`; settings of the model and the trainer have their defaults."""
+    parser.set_defaults(run=run_train)
     run = parser.add_argument_group("run")
     run.add_argument(
         "--text", metavar="FILE", help="any file, read as bytes (default: Python's help topics)"
@@ -180,13 +184,22 @@ def run_train(arguments: argparse.Namespace) -> None:
 
 
 def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, and the arguments of `bench attention`."""
+    """What to measure, and the arguments of `bench attention` and `bench readme`."""
     subjects = parser.add_subparsers(metavar="SUBJECT", required=True)
     attention = subjects.add_parser(
         "attention",
         help="causal attention beside its peers",
         description="Time causal attention beside its peers; all arms take turns in one run.",
     )
+    attention.set_defaults(run=run_bench_attention)
+    readme = subjects.add_parser(
+        "readme",
+        help="put recorded results into a README",
+        description="Write the tables of a recorded run between the marks in a README.",
+    )
+    readme.set_defaults(run=run_bench_readme)
+    readme.add_argument("--results", metavar="DIR", default="outputs/attention_benchmark")
+    readme.add_argument("--readme", metavar="FILE", default="README.md")
     add = attention.add_argument
     add(
         "--patterns",
@@ -273,6 +286,11 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
     print("\nwritten:", *written)
 
 
+def run_bench_readme(arguments: argparse.Namespace) -> None:
+    """Put the tables of a recorded run into a README."""
+    put_into_readme(Path(arguments.readme), render_markdown(Path(arguments.results) / RESULTS))
+
+
 def parse_pattern(text: str) -> AttentionPattern:
     """The pattern of `strided:stride=64,part=local`; options are written as in a Python call.
 
@@ -355,8 +373,6 @@ PATTERN_ARGUMENTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
 MEMORY_SEQ_LENS = [1 << exponent for exponent in range(16, 21)]
 
 COMMANDS = [
-    Command(
-        "train", "train a language model on the bytes of a file", add_train_arguments, run_train
-    ),
-    Command("bench", "measure time and memory", add_bench_arguments, run_bench_attention),
+    Command("train", "train a language model on the bytes of a file", add_train_arguments),
+    Command("bench", "measure time and memory", add_bench_arguments),
 ]

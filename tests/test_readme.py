@@ -56,3 +56,15 @@ def test_file_tree_names_real_files() -> None:
         places = [ROOT / name, ROOT / "sparse_transformers" / name]
         places.append(ROOT / "sparse_transformers" / "models" / name)
         assert any(place.exists() for place in places), name
+
+
+def test_benchmark_tables_are_those_of_the_recorded_run() -> None:
+    from sparse_transformers.efficiency.attention_report import (
+        README_END,
+        README_START,
+        render_markdown,
+    )
+
+    recorded = ROOT / "outputs" / "attention_benchmark" / "attention_benchmark.json"
+    tables = README.split(README_START)[1].split(README_END)[0]
+    assert tables.strip() == render_markdown(recorded)

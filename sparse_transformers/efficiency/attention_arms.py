@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from sparse_transformers.models.attention_flex import BLOCK_SIZE
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import Dense, LocalWindow
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, Intersection
@@ -23,7 +24,6 @@ DIRECTIONS: tuple[Direction, ...] = ("forward", "forward_backward")
 DENSE = "dense SDPA"
 OURS = "sparse_transformers"
 
-FLEX_BLOCK_SIZE = 128  # FlexAttention's own default
 LONGEST_MASK = 8192
 """Positions up to which a mask of all pairs is made; twice as many take four times the memory."""
 
@@ -101,9 +101,8 @@ def _ours(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Atte
 
 
 def _compiled_flex(pattern: AttentionPattern, seq_len: int, device: torch.device) -> Attend:
-    block_mask = (
-        (pattern & Causal()).layout(seq_len, block_size=FLEX_BLOCK_SIZE).to_block_mask(device)
-    )
+    layout = (pattern & Causal()).layout(seq_len, block_size=BLOCK_SIZE)
+    block_mask = layout.to_block_mask(device)
     # Past a handful of variants the compiler gives up. `fullgraph` turns that into an error, where
     # falling back to the eager version, which makes all scores, would be timed in silence.
     compiled = torch.compile(flex_attention, fullgraph=True, dynamic=False)
@@ -126,9 +125,9 @@ def _local_attention(pattern: AttentionPattern, seq_len: int, device: torch.devi
 def _one_key_more(pattern: AttentionPattern) -> AttentionPattern:
     """What local-attention computes: its exact window of w holds w + 1 keys, the query's included.
 
-    Asked for w - 1 it would compute our window, but in buckets of w - 1 positions, which divide no
-    usual length: it then has to pad, and its matrix products become odd sizes, which costs it about
-    a third. So it keeps the w that suits it, is checked against w + 1 keys, and is credited them.
+    Asked for w - 1 it would compute our window, but in buckets of w - 1 positions: they divide no
+    usual length, so it has to pad, and its matrix products become odd sizes, which slows it down.
+    So it keeps the w that suits it, is checked against w + 1 keys, and is credited them.
     """
     window_size = _window_size(pattern)
     return pattern if window_size is None else LocalWindow(window_size + 1)

@@ -39,6 +39,19 @@ class MemoryScaling:
         lines.append(f"grows as positions^{self.slope:.2f}")
         return "\n".join(lines)
 
+    def to_markdown(self) -> str:
+        """The table for a document."""
+        lines = [
+            f"Memory of forward + backward beyond the inputs, causal `{self.pattern}`, "
+            f"{self.n_heads} × {self.head_dim}, float32; it grows as positions^{self.slope:.2f}:",
+            "",
+            "| positions | peak MiB | bytes per position |",
+            "|--:|--:|--:|",
+        ]
+        for seq_len, peak in zip(self.seq_lens, self.peak_bytes, strict=True):
+            lines.append(f"| {seq_len:,} | {peak / 2**20:,.1f} | {peak / seq_len:,.0f} |")
+        return "\n".join(lines)
+
 
 def measure_memory_scaling(
     pattern: AttentionPattern,

@@ -5,14 +5,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 from sparse_transformers.efficiency.attention_memory import MemoryScaling
 from sparse_transformers.efficiency.attention_results import AttentionBenchmark
-from sparse_transformers.utils.records import to_json
+from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
 
 RESULTS = "attention_benchmark.json"
 PLOT = "attention_benchmark.png"
+README_START = "<!-- attention benchmark: written by `make bench-readme` -->"
+README_END = "<!-- end of attention benchmark -->"
 
 
 def make_writable_folder(path: str | Path) -> Path:
@@ -66,3 +69,46 @@ def write_attention_report(
     figure.savefig(image, format="png", dpi=120)
     atomic_write_bytes(folder / PLOT, image.getvalue())
     return folder / RESULTS, folder / PLOT
+
+
+def render_markdown(results: Path) -> str:
+    """The tables of a recorded run, with the machine that it ran on.
+
+    Args:
+        results: the JSON file that `write_attention_report` wrote.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds something else.
+    """
+    try:
+        content = json.loads(results.read_text(encoding="utf-8"))
+        benchmarks = [from_json(AttentionBenchmark, entry) for entry in content["benchmarks"]]
+        memory = [from_json(MemoryScaling, entry) for entry in content["memory"]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{results} must be the results of an attention benchmark") from error
+    tables = [benchmark.to_markdown() for benchmark in benchmarks]
+    tables += [scaling.to_markdown() for scaling in memory]
+    machines = {_machine(benchmark.environment) for benchmark in benchmarks}
+    return "\n\n".join([*sorted(machines), *tables])
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    return (
+        "Measured on " + ", ".join(f"{name} {value}" for name, value in environment.items()) + "."
+    )
+
+
+def put_into_readme(readme: Path, tables: str) -> None:
+    """Replace what stands between the two comments that mark the benchmark's place.
+
+    Raises:
+        OSError: the file cannot be read or written.
+        ValueError: it lacks the marks.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if text.count(README_START) != 1 or text.count(README_END) != 1:
+        raise ValueError(f"{readme} must hold {README_START!r} and {README_END!r} once each")
+    before, rest = text.split(README_START)
+    _, after = rest.split(README_END)
+    atomic_write_text(readme, f"{before}{README_START}\n{tables}\n{README_END}{after}")

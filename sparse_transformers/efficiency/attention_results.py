@@ -54,6 +54,28 @@ class AttentionBenchmark:
         )
         return "\n".join([title, *_table(self.rows)])
 
+    def to_markdown(self) -> str:
+        """The table for a document: one row for each arm and length, in the order measured."""
+        title = (
+            f"{self.direction.replace('_', ' + ').capitalize()}, 1 × {self.n_heads} heads × "
+            f"{self.head_dim}, float32, median of {self.repeats} with quartiles:"
+        )
+        head = "| positions | arm | causal pattern | fill | ms | speed-up | sparse efficiency |"
+        return "\n".join([title, "", head, "|--:|---|---|--:|--:|--:|--:|", *map(_line, self.rows)])
+
+
+def _line(row: AttentionRow) -> str:
+    fill = "" if row.fill is None else f"{row.fill:.2f}"
+    start = f"| {row.seq_len:,} | {row.arm} | `{row.pattern}` | {fill} |"
+    if row.median_ms is None:
+        return f"{start} not measured: {row.not_measured} | | |"
+    quartiles = f"{row.lower_quartile_ms:,.0f}–{row.upper_quartile_ms:,.0f}"
+    line = f"{start} {row.median_ms:,.0f} ({quartiles}) |"
+    if row.speedup is None:
+        return f"{line} | |"
+    speedup = f"{row.speedup:.1f}× of {row.theoretical_speedup:.1f}×"
+    return f"{line} {speedup} | {row.sparse_efficiency:.2f} |"
+
 
 def _table(rows: Sequence[AttentionRow]) -> list[str]:
     """A heading, and a line for each row."""

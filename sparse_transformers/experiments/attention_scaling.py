@@ -19,7 +19,12 @@ from sparse_transformers.efficiency.attention_arms import (
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.efficiency.timing import Timing, time_interleaved
-from sparse_transformers.experiments.scaling_law import PowerLaw, crossing_length, fit_power_law
+from sparse_transformers.experiments.scaling_law import (
+    PowerLaw,
+    crossing_length,
+    fit_power_law,
+    speedup_interval,
+)
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
 
@@ -76,6 +81,18 @@ class TimePoint:
     seq_len: int
     timing: Timing
 
+    def speedup_over(self, other: "TimePoint") -> float:
+        """How many times as fast it is, by the medians."""
+        return other.timing.median_ms / self.timing.median_ms
+
+    def speedup_interval_over(self, other: "TimePoint") -> tuple[float, float]:
+        """The speed-ups that the quartiles of both allow."""
+        return speedup_interval(self._quartiles_ms, other._quartiles_ms)
+
+    @property
+    def _quartiles_ms(self) -> tuple[float, float]:
+        return self.timing.lower_quartile_ms, self.timing.upper_quartile_ms
+
 
 @dataclass(frozen=True)
 class TimeCurve:
@@ -90,6 +107,10 @@ class TimeCurve:
     direction: Direction
     points: tuple[TimePoint, ...]
     fit: PowerLaw | None
+
+    def at(self, seq_len: int) -> TimePoint:
+        """The point of a length that was measured."""
+        return next(point for point in self.points if point.seq_len == seq_len)
 
 
 @dataclass(frozen=True)
@@ -261,15 +282,12 @@ def _time_curve(
 
 def _crossing(dense: TimeCurve, sparse: TimeCurve) -> Crossing:
     lengths = [point.seq_len for point in dense.points]
-    timings = {point.seq_len: point.timing for point in sparse.points}
-    pairs = [(timings[point.seq_len], point.timing) for point in dense.points]
-    intervals = [speedup_interval(ours.quartiles_ms, dense.quartiles_ms) for ours, dense in pairs]
+    pairs = [(sparse.at(point.seq_len), point) for point in dense.points]
+    intervals = [ours.speedup_interval_over(theirs) for ours, theirs in pairs]
     return Crossing(
         name=sparse.name,
         direction=sparse.direction,
-        length=crossing_length(
-            lengths, [dense.median_ms / ours.median_ms for ours, dense in pairs]
-        ),
+        length=crossing_length(lengths, [ours.speedup_over(theirs) for ours, theirs in pairs]),
         early=crossing_length(lengths, [high for _, high in intervals]),
         late=crossing_length(lengths, [low for low, _ in intervals]),
         shortest=lengths[0],

@@ -13,6 +13,7 @@ from sparse_transformers.utils.report import (
     bullets,
     compare_speed,
     number,
+    percent,
     prose,
     table,
     times,
@@ -193,10 +194,13 @@ def _crossing_verdict(scaling: AttentionScaling, crossing: Crossing) -> str:
             "compared."
         )
     if crossing.length <= crossing.shortest:
-        return f"{label}: faster than dense SDPA at all lengths compared, from {crossing.shortest:,} on."
-    early = f"{crossing.early:,.0f}" if crossing.early else ""
+        return (
+            f"{label}: faster than dense SDPA at all lengths compared, from "
+            f"{crossing.shortest:,} positions on."
+        )
+    early = f"{crossing.early or crossing.length:,.0f}"
     if crossing.early == crossing.shortest:
-        early = f"{crossing.shortest:,} or fewer"
+        early += " or fewer"
     late = f"{crossing.late:,.0f}" if crossing.late else f"more than {crossing.longest:,}"
     return (
         f"{label}: faster than dense SDPA from about {crossing.length:,.0f} positions on; the "
@@ -208,31 +212,26 @@ def _control_verdict(scaling: AttentionScaling) -> str:
     masked = scaling.time_curve("masked", "forward").points
     if not masked:
         return f"The control was {NOT_MEASURED}."
-    ours, seq_len = masked[-1].timing, masked[-1].seq_len
-    dense = scaling.time_curve("dense", "forward").points
-    theirs = next(point.timing for point in dense if point.seq_len == seq_len)
-    speedup = theirs.median_ms / ours.median_ms
-    interval = (
-        theirs.lower_quartile_ms / ours.upper_quartile_ms,
-        theirs.upper_quartile_ms / ours.lower_quartile_ms,
-    )
+    ours = masked[-1]
+    dense = scaling.time_curve("dense", "forward").at(ours.seq_len)
+    interval = ours.speedup_interval_over(dense)
+    verdict = compare_speed(ours.speedup_over(dense), interval, "dense causal SDPA")
     lesson = " A mask alone saves no time." if interval[0] <= 1 else ""
     return (
-        f"The control, dense SDPA with the window as its mask, "
-        f"{compare_speed(speedup, interval, 'dense causal SDPA')} at {seq_len:,} positions, forward."
-        f"{lesson}"
+        f"The control, dense SDPA with the window as its mask, {verdict} "
+        f"({ours.seq_len:,} positions, forward).{lesson}"
     )
 
 
 def _memory_verdicts(scaling: AttentionScaling) -> list[str]:
     dense, local, stored = (scaling.memory_curve(name) for name in ("dense", "local", "stored"))
     ratio = local.peak_bytes[-1] / dense.peak_bytes[-1]
-    comparison = (
-        f"{times(ratio)} the memory of dense SDPA, so it saves none: dense SDPA keeps no scores either"
-        if ratio >= 1
-        else f"{times(1 / ratio)} less than dense SDPA, which keeps no scores either"
-    )
-    verdicts = [f"At {local.lengths[-1]:,} positions the window holds {comparison}."]
+    saving = "more than dense SDPA" if ratio > 1 else "less than dense SDPA"
+    verdicts = [
+        f"At {local.lengths[-1]:,} positions the window holds {percent(abs(ratio - 1))} {saving}, "
+        "which keeps no scores either. So sparsity does not change the picture here: what does is "
+        "whether scores are kept."
+    ]
     if stored.lengths:
         seq_len = stored.lengths[-1]
         local_bytes = local.peak_bytes[local.lengths.index(seq_len)]

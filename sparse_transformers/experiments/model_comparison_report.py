@@ -117,7 +117,8 @@ def _memory_verdict(comparison: ModelComparison) -> str:
 
 def _baseline_verdict(comparison: ModelComparison) -> str:
     best = min(comparison.baselines, key=lambda baseline: baseline.bits_per_byte)
-    beaten, missed = [], []
+    beaten: list[str] = []
+    missed: list[str] = []
     for model in comparison.models:
         worst_run = max(run.final_bits for run in comparison.runs_of(model.name))
         (beaten if worst_run < best.bits_per_byte else missed).append(_label(model))

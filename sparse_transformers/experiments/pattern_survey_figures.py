@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sparse_transformers.experiments.pattern_survey import (
     ALLOWED,
@@ -28,8 +29,8 @@ REACH_CURVES = ("dense", "local", "dilated", "strided", "longformer", "block")
 
 def draw_pictures(survey: PatternSurvey) -> Figure:
     """What each pattern allows, as a grid of pictures with one legend."""
-    figure, axes = plt.subplots(2, 5, figsize=(9.2, 5.2), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.09, hspace=0.04)
+    layout = ConstrainedLayoutEngine(h_pad=0.09, hspace=0.04)
+    figure, axes = plt.subplots(2, 5, figsize=(9.2, 5.2), layout=layout)
     for ax, each in zip(axes.flat, survey.patterns, strict=True):
         label = style_of(each.name).label
         plot_picture(

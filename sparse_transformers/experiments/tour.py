@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def run_tour(
             settings=section.presets[preset],
             corpus=corpus,
             seed=seed,
-            say=lambda step, name=section.name: say(f"{name}: {step}"),
+            say=partial(_say_in, section, say),
             progress=progress,
         )
         result = section.run(visit)
@@ -148,6 +149,10 @@ def run_tour(
         say(f"{section.name}: figures and report")
         _publish(results, section, sections, folder)
     return results
+
+
+def _say_in(section: Section, say: Callable[[str], object], step: str) -> None:
+    say(f"{section.name}: {step}")
 
 
 def render_report(results: Results, sections: Sequence[Section]) -> str:

@@ -32,10 +32,9 @@ def plot_attention_times(rows: Sequence[Mapping[str, Any]], ax: Axes | None = No
     lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         lines.setdefault((row["arm"], row["pattern"]), []).append(row)
-    colors = dict(zip(dict.fromkeys(arm for arm, _ in lines), cycle(COLORS), strict=False))
-    markers = dict(
-        zip(dict.fromkeys(pattern for _, pattern in lines), cycle(MARKERS), strict=False)
-    )
+    arms, patterns = (dict.fromkeys(names) for names in zip(*lines, strict=True))
+    colors = dict(zip(arms, cycle(COLORS), strict=False))
+    markers = dict(zip(patterns, cycle(MARKERS), strict=False))
 
     curves = []
     for (arm, pattern), line in lines.items():
@@ -75,16 +74,11 @@ def plot_memory_scaling(scalings: Sequence[Mapping[str, Any]], ax: Axes | None =
     """
     if not scalings:
         raise ValueError("scalings must hold at least one pattern, got none")
-    curves = [
-        Curve(
-            Style(
-                f"{scaling['pattern']}: grows as positions^{scaling['slope']:.2f}", color, marker
-            ),
-            x=scaling["seq_lens"],
-            y=[peak / 2**20 for peak in scaling["peak_bytes"]],
-        )
-        for scaling, color, marker in zip(scalings, cycle(COLORS[1:]), cycle(MARKERS), strict=False)
-    ]
+    curves = []
+    for scaling, color, marker in zip(scalings, cycle(COLORS[1:]), cycle(MARKERS), strict=False):
+        label = f"{scaling['pattern']}: grows as positions^{scaling['slope']:.2f}"
+        mebibytes = [peak / 2**20 for peak in scaling["peak_bytes"]]
+        curves.append(Curve(Style(label, color, marker), x=scaling["seq_lens"], y=mebibytes))
     ax = plot_curves(
         curves,
         title="Causal attention, forward + backward: memory beyond the inputs",

@@ -40,7 +40,7 @@ STYLES = {
 }
 
 FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
-GRID = {"color": "#DDDDDD", "linewidth": 0.6}
+GRID_COLOR = "#DDDDDD"
 
 
 def style_of(name: str) -> Style:
@@ -93,11 +93,14 @@ def plot_picture(
 
 def picture_legend() -> list[Patch]:
     """The handles of a legend for `plot_picture`."""
-    edge = {"edgecolor": "#888888", "linewidth": 0.6}
+    meanings = {
+        ALLOWED_COLOR: "the query may attend to the key",
+        FORBIDDEN_COLOR: "skipped by the pattern",
+        FUTURE_COLOR: "later than the query: forbidden to all",
+    }
     return [
-        Patch(facecolor=ALLOWED_COLOR, label="the query may attend to the key", **edge),
-        Patch(facecolor=FORBIDDEN_COLOR, label="skipped by the pattern", **edge),
-        Patch(facecolor=FUTURE_COLOR, label="later than the query: forbidden to all", **edge),
+        Patch(facecolor=color, edgecolor="#888888", linewidth=0.6, label=meaning)
+        for color, meaning in meanings.items()
     ]
 
 
@@ -141,7 +144,7 @@ def plot_curves(
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.grid(**GRID)
+    ax.grid(color=GRID_COLOR, linewidth=0.6)
     ax.set_axisbelow(True)
     return ax
 
@@ -199,7 +202,7 @@ def plot_bars(
     ax.invert_yaxis()
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(xlabel)
-    ax.grid(axis="x", **GRID)
+    ax.grid(axis="x", color=GRID_COLOR, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.margins(x=0.12)
     return ax

@@ -46,4 +46,5 @@ def _convert(hint: Any, value: Any) -> Any:
         return tuple(_convert(arguments[0], each) for each in value)
     if origin is dict:
         return {key: _convert(arguments[1], each) for key, each in value.items()}
-    return from_json(hint, value) if dataclasses.is_dataclass(hint) else value
+    is_record = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+    return from_json(hint, value) if is_record else value

@@ -100,7 +100,7 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu": _cpu_name(),
         "accelerator": _accelerator_name(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "commit": _commit(),
     }
 
