@@ -12,12 +12,12 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")  # before anything draws: figures go to files, and no window opens
 
-from sparse_transformers.efficiency.attention_report import make_writable_folder
 from sparse_transformers.experiments import attention_scaling as scaling
 from sparse_transformers.experiments import attention_scaling_figures as scaling_figures
 from sparse_transformers.experiments import attention_scaling_report as scaling_report
@@ -27,8 +27,8 @@ from sparse_transformers.experiments import model_comparison_report as compariso
 from sparse_transformers.experiments import pattern_survey as survey
 from sparse_transformers.experiments import pattern_survey_figures as survey_figures
 from sparse_transformers.experiments import pattern_survey_report as survey_report
-from sparse_transformers.experiments.tour import REPORT, Part, Section, run_tour
-from sparse_transformers.training.data import ByteCorpus, default_text, text_to_bytes
+from sparse_transformers.experiments.tour import REPORT, Part, Section, prepare_tour, run_tour
+from sparse_transformers.training.data import ByteCorpus, default_text, load_bytes, text_to_bytes
 from sparse_transformers.utils.runtime import seed_everything
 
 PRESETS = ("smoke", "default", "full")
@@ -158,19 +158,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         seed_everything(arguments.seed)
         corpus = _load(arguments.text)
-        folder = make_writable_folder(arguments.output)
-        run_tour(
-            [section for section in SECTIONS if section.name in arguments.sections],
-            arguments.preset,
-            corpus,
-            folder,
-            seed=arguments.seed,
-            say=_clock(),
-            progress=sys.stderr.isatty(),
+        folder = prepare_tour(
+            SECTIONS, arguments.preset, corpus, arguments.output, only=arguments.sections
         )
     except (ValueError, OSError) as error:
         print("error:", *str(error).split(), file=sys.stderr)
         return 2
+    run_tour(
+        SECTIONS,
+        arguments.preset,
+        corpus,
+        folder,
+        only=arguments.sections,
+        seed=arguments.seed,
+        say=_clock(),
+        progress=sys.stderr.isatty(),
+    )
     print(f"The report is {folder / REPORT}")
     return 0
 
@@ -204,7 +207,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _load(text: str | None) -> ByteCorpus:
     if text is not None:
-        return ByteCorpus.from_file(text)
+        return ByteCorpus(load_bytes(text), name=Path(text).name)
     return ByteCorpus(text_to_bytes(default_text()), name="the help topics of Python")
 
 

@@ -228,11 +228,38 @@ def measure_attention_scaling(
     for direction in DIRECTIONS:
         by_name = _time_curves(settings, direction, seed, say)
         curves += by_name.values()
-        crossings += [_crossing(by_name["dense"], by_name[name]) for name in ("local", "block")]
+        crossings += [find_crossing(by_name["dense"], by_name[name]) for name in ("local", "block")]
     memory = _memory_curves(settings, seed, say)
     say("counting operations and bytes")
     costs = _counted_costs(settings, seed)
     return AttentionScaling(settings, tuple(curves), tuple(crossings), tuple(memory), tuple(costs))
+
+
+def fit_time_curve(
+    settings: AttentionScalingSettings, name: str, direction: Direction, points: list[TimePoint]
+) -> TimeCurve:
+    """The curve through the points, with its exponent from `fit_from` on."""
+    fitted = [point for point in points if point.seq_len >= settings.fit_from]
+    fit = fit_power_law(
+        [point.seq_len for point in fitted], [point.timing.median_ms for point in fitted]
+    )
+    return TimeCurve(name, direction, tuple(points), fit)
+
+
+def find_crossing(dense: TimeCurve, sparse: TimeCurve) -> Crossing:
+    """From which of the lengths that dense attention was timed at the sparse arm stays faster."""
+    lengths = [point.seq_len for point in dense.points]
+    pairs = [(sparse.at(point.seq_len), point) for point in dense.points]
+    intervals = [ours.speedup_interval_over(theirs) for ours, theirs in pairs]
+    return Crossing(
+        name=sparse.name,
+        direction=sparse.direction,
+        length=crossing_length(lengths, [ours.speedup_over(theirs) for ours, theirs in pairs]),
+        early=crossing_length(lengths, [high for _, high in intervals]),
+        late=crossing_length(lengths, [low for low, _ in intervals]),
+        shortest=lengths[0],
+        longest=lengths[-1],
+    )
 
 
 def _time_curves(
@@ -254,7 +281,7 @@ def _time_curves(
         )
         for name, timing in timings.items():
             points[name].append(TimePoint(seq_len, timing))
-    return {name: _time_curve(settings, name, direction, each) for name, each in points.items()}
+    return {name: fit_time_curve(settings, name, direction, each) for name, each in points.items()}
 
 
 def _timed_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
@@ -268,31 +295,6 @@ def _timed_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) -> 
             arms["masked"] = (MASKED, window)
     device = torch.device("cpu")
     return {name: ARMS[arm].build(rule, seq_len, device) for name, (arm, rule) in arms.items()}
-
-
-def _time_curve(
-    settings: AttentionScalingSettings, name: str, direction: Direction, points: list[TimePoint]
-) -> TimeCurve:
-    fitted = [point for point in points if point.seq_len >= settings.fit_from]
-    fit = fit_power_law(
-        [point.seq_len for point in fitted], [point.timing.median_ms for point in fitted]
-    )
-    return TimeCurve(name, direction, tuple(points), fit)
-
-
-def _crossing(dense: TimeCurve, sparse: TimeCurve) -> Crossing:
-    lengths = [point.seq_len for point in dense.points]
-    pairs = [(sparse.at(point.seq_len), point) for point in dense.points]
-    intervals = [ours.speedup_interval_over(theirs) for ours, theirs in pairs]
-    return Crossing(
-        name=sparse.name,
-        direction=sparse.direction,
-        length=crossing_length(lengths, [ours.speedup_over(theirs) for ours, theirs in pairs]),
-        early=crossing_length(lengths, [high for _, high in intervals]),
-        late=crossing_length(lengths, [low for low, _ in intervals]),
-        shortest=lengths[0],
-        longest=lengths[-1],
-    )
 
 
 def _memory_curves(

@@ -181,7 +181,7 @@ def _growth_verdict(scaling: AttentionScaling, curve: TimeCurve) -> str:
         return f"{found}, as expected ({expected})."
     if curve.fit.high < expected:
         return (
-            f"{found}, less than expected ({expected}): fixed costs still count at these lengths."
+            f"{found}, less than expected ({expected}), as if costs that do not grow still counted."
         )
     return f"{found}, more than expected ({expected})."
 

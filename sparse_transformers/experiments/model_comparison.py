@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.experiments.byte_baselines import ByteBaseline, byte_baselines
 from sparse_transformers.interpretability.causality import find_future_leak
@@ -108,7 +106,7 @@ class ComparedModel:
 
     Attributes:
         name: of the pattern.
-        pattern: written as Python.
+        pattern: written as Python, without `Causal()`.
         density: allowed pairs per pair of dense causal attention.
         n_parameters: number of weights.
         step_bytes: measured peak of extra memory of one forward and backward pass.
@@ -171,11 +169,11 @@ def compare_models(
 
     say("measuring the memory of a training step")
     models = [_describe(settings, name, choice, task) for name, choice in attentions.items()]
-    runs = []
+    names, runs = list(attentions), []
     for nth in range(settings.n_seeds):
         # Another model goes first with every seed, in case the machine slows down on the way.
-        names = list(np.roll(list(attentions), -nth))
-        for name in names:
+        turn = nth % len(names)
+        for name in names[turn:] + names[:turn]:
             say(f"training {name}, seed {seed + nth}, for {settings.seconds:g} s")
             runs.append(_train(settings, name, attentions[name], task, seed + nth, progress))
     return ModelComparison(
@@ -217,11 +215,12 @@ def _describe(
     model = _model(settings, choice, seed=0)
     batch = task.batch(0, batch_size=settings.batch_size, seed=0)
     task.loss(model, batch).backward()  # gradients and layouts are there before
-    pattern = model.config.layer_patterns()[0] & Causal()
+    rule = model.config.layer_patterns()[0]
+    pattern = rule & Causal()
     seq_len = settings.seq_len
     return ComparedModel(
         name=name,
-        pattern=repr(pattern),
+        pattern=repr(rule),
         density=pattern.allowed_pairs(seq_len) / Causal().allowed_pairs(seq_len),
         n_parameters=model.num_parameters(),
         step_bytes=peak_extra_bytes(lambda: task.loss(model, batch).backward()),

@@ -54,10 +54,12 @@ def plot_learning(
     curves = []
     for model in comparison.models:
         for nth, run in enumerate(comparison.runs_of(model.name)):
-            points = run.validations[1:]  # the untrained model would squeeze the rest
-            x = [point.seconds if against == "seconds" else point.tokens / 1000 for point in points]
+            x = {
+                "seconds": [each.seconds for each in run.validations],
+                "tokens": [each.tokens / 1000 for each in run.validations],
+            }[against]
+            y = [each.bits_per_byte for each in run.validations]
             label = None if nth == 0 else "_"  # a label that begins with _ stays out of a legend
-            y = [point.bits_per_byte for point in points]
             curves.append(Curve(style_of(model.name), x=x, y=y, label=label))
     ax = plot_curves(
         curves,
@@ -83,4 +85,7 @@ def plot_learning(
             fontsize=7.5,
             color="#555555",
         )
+    # The untrained models begin far above the rest, which they would squeeze.
+    marks = [baseline.bits_per_byte for baseline in comparison.baselines]
+    ax.set_ylim(top=1.05 * max(*marks, *(run.final_bits for run in comparison.runs)))
     return ax

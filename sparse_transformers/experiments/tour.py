@@ -8,7 +8,7 @@ together, so a run that is stopped half-way leaves the report of what it finishe
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from sparse_transformers.efficiency.attention_report import make_writable_folder
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.report import image, prose, table
@@ -93,12 +94,39 @@ class Section:
     check: Callable[[Any, ByteCorpus], None] = lambda settings, corpus: None
 
 
+def prepare_tour(
+    sections: Sequence[Section],
+    preset: str,
+    corpus: ByteCorpus,
+    folder: str | Path,
+    *,
+    only: Collection[str] | None = None,
+) -> Path:
+    """Make the folders, and find out before any work whether the tour can be run.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: the text does not suit a section.
+        OSError: a folder cannot be made or written to.
+    """
+    chosen = _chosen(sections, only)
+    for section in chosen:
+        section.check(section.presets[preset], corpus)
+    folder = make_writable_folder(folder)
+    for section in chosen:
+        make_writable_folder(folder / section.name)
+    return folder
+
+
 def run_tour(
     sections: Sequence[Section],
     preset: str,
     corpus: ByteCorpus,
     folder: Path,
     *,
+    only: Collection[str] | None = None,
     seed: int = 0,
     say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
@@ -109,18 +137,12 @@ def run_tour(
         sections: in this order.
         preset: which of their settings to use.
         corpus: the text.
-        folder: an existing folder that can be written to.
+        folder: where `prepare_tour` has been.
+        only: run the sections of these names; the report names the others as not run.
         seed: of every random choice.
         say: is told what comes next.
         progress: show progress bars.
-
-    Raises:
-        ValueError: the text does not suit a section. Nothing has been run then.
-        OSError: the folder cannot be written to.
     """
-    for section in sections:
-        section.check(section.presets[preset], corpus)
-        (folder / section.name).mkdir(exist_ok=True)
     started = time.perf_counter()
     results: Results = {
         "preset": preset,
@@ -131,7 +153,7 @@ def run_tour(
         "seconds": 0.0,
         "sections": {},
     }
-    for section in sections:
+    for section in _chosen(sections, only):
         section_started = time.perf_counter()
         visit = Visit(
             settings=section.presets[preset],
@@ -149,6 +171,10 @@ def run_tour(
         say(f"{section.name}: figures and report")
         _publish(results, section, sections, folder)
     return results
+
+
+def _chosen(sections: Sequence[Section], only: Collection[str] | None) -> list[Section]:
+    return [section for section in sections if only is None or section.name in only]
 
 
 def _say_in(section: Section, say: Callable[[str], object], step: str) -> None:

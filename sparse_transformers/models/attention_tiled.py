@@ -31,8 +31,8 @@ from sparse_transformers.models.tile_streams import streams_of
 
 BLOCK_SIZE = {"cpu": 32, "cuda": 64}
 """Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
-BYTES_PER_CALL = {"cpu": 4 << 20, "cuda": 256 << 20}
-"""Keys, values and scores of one call: within the cache of a CPU, enough to fill a GPU."""
+BYTES_PER_CALL = {"cpu": 16 << 20, "cuda": 256 << 20}
+"""New memory of one call: within the last cache of a CPU, enough to fill a GPU."""
 
 
 def tiled_attention(
@@ -75,11 +75,13 @@ class _TiledAttention(torch.autograd.Function):
         if not all(stream.layout.fills_all_rows for stream in streams if not stream.joins):
             output.zero_()
             lse.fill_(-torch.inf)
-        run = fused_forward if can_fuse(query, key, value) else plain_forward
+        fused = can_fuse(query, key, value)
+        run = fused_forward if fused else plain_forward
+        copies = {"key_copies": 0, "score_copies": 0 if fused else 3}
         for stream in streams:
             q, o, s = (stream.queries(x) for x in (query, output, lse))
             k, v = (stream.keys(x) for x in (key, value))
-            for call in calls_of(stream, k, BYTES_PER_CALL[device]):
+            for call in calls_of(stream, k, BYTES_PER_CALL[device], **copies):
                 part_output, part_lse = run(
                     call.queries(q), call.keys(k), call.keys(v), call.bias(q), scale
                 )
@@ -105,10 +107,12 @@ class _TiledAttention(torch.autograd.Function):
             grad_output = grad_output.contiguous()
         sum_dtype = lse.dtype
         delta = None
+        copies = {"key_copies": 2, "score_copies": 0}
         if grad_lse is not None or not can_fuse(query, key, value):
             delta = (grad_output * output).sum(-1, dtype=sum_dtype)[..., None]
             if grad_lse is not None:
                 delta = delta - grad_lse[..., None]
+            copies["score_copies"] = 4
         # exp(score - inf) = 0: a query without any key gives nothing back.
         lse = lse.masked_fill(lse == -torch.inf, torch.inf)[..., None]
 
@@ -121,7 +125,7 @@ class _TiledAttention(torch.autograd.Function):
             )
             k, v, dk, dv = (stream.keys(x) for x in (key, value, grad_key, grad_value))
             d = None if delta is None else stream.queries(delta)
-            for call in calls_of(stream, k, ctx.bytes_per_call):
+            for call in calls_of(stream, k, ctx.bytes_per_call, **copies):
                 grad, queries = call.queries(g), call.queries(q)
                 keys, values, bias = call.keys(k), call.keys(v), call.bias(q)
                 inputs = (grad, queries, keys, values, bias, ctx.scale)

@@ -115,10 +115,19 @@ class Call:
         return rows[:, None] * self.strip.layout.block_size + torch.arange(self.strip.height)
 
 
-def calls_of(stream: Stream, keys: Tensor, bytes_per_call: int) -> Iterator[Call]:
-    """Cuts the strips of a stream into calls that read and compute about `bytes_per_call`.
+def calls_of(
+    stream: Stream, keys: Tensor, bytes_per_call: int, *, key_copies: int, score_copies: int
+) -> Iterator[Call]:
+    """Cuts the strips of a stream into calls that take about `bytes_per_call` of new memory.
 
     A call takes many rows of one element, or one row of all elements: whichever needs fewer calls.
+
+    Args:
+        stream: What to cut.
+        keys: The keys of the stream (n, heads, tokens, dim), for their shape and type.
+        bytes_per_call: Fewer make more calls, more do not stay in the cache.
+        key_copies: How many tensors of the size of its keys a call makes.
+        score_copies: How many of the size of its scores.
     """
     elements, heads, _, dim = keys.shape
     for strip in strips_of(stream.layout):
@@ -127,8 +136,9 @@ def calls_of(stream: Stream, keys: Tensor, bytes_per_call: int) -> Iterator[Call
             for row in range(n_rows):
                 yield Call(strip, row, row + 1, None)
         else:
-            bytes_per_row = heads * strip.width * (2 * dim + strip.height) * keys.itemsize
-            per_call = max(1, bytes_per_call // bytes_per_row)
+            copies = key_copies if strip.step is not None else key_copies + 2  # gathered
+            numbers = strip.height * (dim + score_copies * strip.width) + copies * strip.width * dim
+            per_call = max(1, bytes_per_call // (heads * numbers * keys.itemsize))
             for element in range(elements):
                 for row in range(0, n_rows, per_call):
                     yield Call(strip, row, min(row + per_call, n_rows), element)

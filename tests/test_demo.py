@@ -1,0 +1,137 @@
+"""The demo from end to end, on a small scale, and its errors at the door."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+import demo
+from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
+
+PROMISED = {
+    "attention_patterns/attention_patterns_comparison.png",
+    "attention_patterns/reach.png",
+    "attention_patterns/sparsity_analysis.png",
+    "efficiency_analysis/flops_reduction.png",
+    "efficiency_analysis/memory_savings_heatmap.png",
+    "efficiency_analysis/memory_scaling.png",
+    "efficiency_analysis/scaling.png",
+    "model_comparison/architecture_comparison.png",
+}
+SMALLER = {
+    "attention_patterns": {"measured_len": 256, "reach_len": 64, "repeats": 1},
+    "efficiency_analysis": {
+        "lengths": (64, 128, 256),
+        "longer_lengths": (512,),
+        "fit_from": 64,
+        "longest_mask": 128,
+        "memory_lengths": (64, 128, 256),
+        "longest_stored": 128,
+        "counted_lengths": (256, 512),
+        "longest_counted_blocks": 256,
+        "repeats": 1,
+    },
+    "model_comparison": {"seq_len": 64, "d_model": 32, "seconds": 0.2, "eval_every": 2},
+}
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def small_sections(monkeypatch):
+    """The demo's own sections, with the smoke preset made smaller still."""
+    sections = [
+        replace(section, presets={"smoke": replace(section.presets["smoke"], **changes)})
+        for section, changes in zip(demo.SECTIONS, SMALLER.values(), strict=True)
+    ]
+    monkeypatch.setattr(demo, "SECTIONS", sections)
+    return sections
+
+
+@pytest.fixture
+def forbid_running(monkeypatch):
+    """The demo with sections that must not be reached."""
+
+    def reached(visit):
+        raise AssertionError("a section was run")
+
+    monkeypatch.setattr(demo, "SECTIONS", [replace(each, run=reached) for each in demo.SECTIONS])
+
+
+def test_smoke_writes_every_promised_file(tmp_path, small_sections, capsys):
+    assert demo.main(["--preset", "smoke", "--output", str(tmp_path), "--seed", "3"]) == 0
+
+    figures = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    assert figures == PROMISED
+    assert all((tmp_path / figure).stat().st_size < 0.15 * MEGABYTE for figure in figures)
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+    results = json.loads((tmp_path / RESULTS).read_text())
+    assert results["seed"] == 3
+    assert list(results["sections"]) == list(SMALLER)
+    report = (tmp_path / REPORT).read_text()
+    assert report == render_report(results, small_sections)
+    assert set(re.findall(r"!\[.*?\]\((.*?)\)", report)) == PROMISED
+    assert "nan" not in report.lower().replace("finance", "")
+
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert re.search(r"^\[ +\d+ s\] model_comparison: training local, seed 3", printed.out, re.M)
+    assert printed.out.endswith(f"The report is {tmp_path / REPORT}\n")
+
+
+def test_chosen_sections_alone_are_run_and_the_rest_is_named(tmp_path, small_sections):
+    chosen = ["--sections", "attention_patterns"]
+    assert demo.main(["--preset", "smoke", "--output", str(tmp_path), *chosen]) == 0
+    assert {path.parent.name for path in tmp_path.rglob("*.png")} == {"attention_patterns"}
+    results = json.loads((tmp_path / RESULTS).read_text())
+    assert list(results["sections"]) == ["attention_patterns"]
+    report = (tmp_path / REPORT).read_text()
+    assert "## Not measured in this run\n\nEfficiency, Dense and sparse models." in report
+
+
+def test_text_file_is_read_instead_of_the_default(tmp_path, small_sections):
+    (tmp_path / "story.txt").write_text("once upon a time " * 300)
+    arguments = ["--text", str(tmp_path / "story.txt"), "--sections", "model_comparison"]
+    assert demo.main([*arguments, "--preset", "smoke", "--output", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / RESULTS).read_text())
+    assert results["text"]["name"] == "story.txt"  # without its folder, which is nobody's business
+    assert results["text"]["bytes"] == 17 * 300
+    assert "the next byte of story.txt" in (tmp_path / "out" / REPORT).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--text", "missing.txt"], "No such file or directory: 'missing.txt'"),
+        (["--text", "empty.txt"], "empty.txt must hold at least one byte"),
+        (["--text", "short.txt"], "short.txt is too short for seq_len=512"),
+        (["--output", "empty.txt"], "the output folder empty.txt must be writable"),
+        (["--seed", "-1"], "seed must be in"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_before_any_work(
+    tmp_path, monkeypatch, capsys, forbid_running, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "short.txt").write_text("too short")
+    assert demo.main(["--preset", "smoke", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--preset", "huge"], ["--sections", "nothing"]])
+def test_unknown_names_are_refused_with_those_there_are(capsys, forbid_running, arguments):
+    with pytest.raises(SystemExit):
+        demo.main(arguments)
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_every_section_has_every_preset_and_a_folder_of_its_own():
+    for section in demo.SECTIONS:
+        assert tuple(section.presets) == demo.PRESETS
+    assert len({section.name for section in demo.SECTIONS}) == len(demo.SECTIONS)
