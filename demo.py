@@ -125,10 +125,10 @@ SECTIONS = [
         title="Dense and sparse models",
         presets={
             "smoke": comparison.ModelComparisonSettings(
-                seq_len=512, n_seeds=1, seconds=4, valid_windows=4
+                seq_len=1024, n_seeds=1, seconds=4, eval_every=10
             ),
             "default": comparison.ModelComparisonSettings(),
-            "full": comparison.ModelComparisonSettings(n_seeds=5, seconds=40),
+            "full": comparison.ModelComparisonSettings(n_seeds=5, seconds=45, valid_windows=8),
         },
         result=comparison.ModelComparison,
         run=lambda visit: comparison.compare_models(

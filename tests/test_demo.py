@@ -105,7 +105,7 @@ def test_text_file_is_read_instead_of_the_default(tmp_path, small_sections):
     [
         (["--text", "missing.txt"], "No such file or directory: 'missing.txt'"),
         (["--text", "empty.txt"], "empty.txt must hold at least one byte"),
-        (["--text", "short.txt"], "short.txt is too short for seq_len=512"),
+        (["--text", "short.txt"], "short.txt is too short for seq_len=1024"),
         (["--output", "empty.txt"], "the output folder empty.txt must be writable"),
         (["--seed", "-1"], "seed must be in"),
     ],

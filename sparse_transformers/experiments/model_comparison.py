@@ -39,18 +39,18 @@ class ModelComparisonSettings:
         valid_windows: rows of held-out text at most.
     """
 
-    seq_len: int = 1024
-    batch_size: int = 4
+    seq_len: int = 2048
+    batch_size: int = 1
     d_model: int = 128
     n_layers: int = 2
     n_heads: int = 4
     window_size: int = 128
-    stride: int = 32
-    learning_rate: float = 3e-3
-    seconds: float = 15.0
-    n_seeds: int = 2
-    eval_every: int = 20
-    valid_windows: int = 8
+    stride: int = 64
+    learning_rate: float = 2e-3
+    seconds: float = 13.0
+    n_seeds: int = 3
+    eval_every: int = 25
+    valid_windows: int = 4
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,28 @@ def test_layout_of_any_pattern_lists_the_tiles_of_its_mask(pattern, lengths, blo
     check_against_mask(pattern.layout(*lengths, block_size), pattern.mask(*lengths))
 
 
+@dataclass(frozen=True)
+class OnePair(AttentionPattern):
+    """One query sees one key."""
+
+    query: int
+    key: int
+
+    def allows(self, query: Any, key: Any) -> Any:
+        return (query == self.query) & (key == self.key)
+
+
+@pytest.mark.parametrize(("query", "key"), [(0, 0), (15, 16), (31, 0), (47, 47)])
+def test_one_pair_decides_whether_a_tile_is_visited_or_full(query, key):
+    alone, missing = OnePair(query, key), ~OnePair(query, key)
+    layout, holed = (pattern.layout(48, block_size=16) for pattern in (alone, missing))
+
+    assert (layout.n_full, layout.n_partial) == (0, 1)
+    assert (holed.n_full, holed.n_partial) == (8, 1)
+    check_against_mask(layout, alone.mask(48))
+    check_against_mask(holed, missing.mask(48))
+
+
 def check_candidates(pattern, q_len, k_len, block_size):
     first = torch.arange(k_len - q_len, k_len, block_size)
     last = (first + block_size).clamp(max=k_len) - 1

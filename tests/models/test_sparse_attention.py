@@ -80,6 +80,18 @@ def test_reference_equals_pytorch_under_the_same_mask(pattern):
     torch.testing.assert_close(weights @ value, output, **EXACT)
 
 
+def test_reference_takes_the_same_options():
+    options = {"causal": True, "scale": 0.3, "key_lengths": (40, 17)}
+    problem = Problem(Strided(5), 30, 40, batch=2, group=2, **options)
+    tensors = problem.tensors()
+
+    output, lse, _ = reference_attention(*tensors, problem.pattern, **problem.options())
+
+    expected, expected_lse = problem.solve(*tensors)
+    torch.testing.assert_close(output, expected, **EXACT)
+    torch.testing.assert_close(lse, expected_lse, **EXACT)
+
+
 @pytest.mark.parametrize(("q_len", "k_len"), [(70, 70), (20, 70)])
 @pytest.mark.parametrize(
     "pattern",
