@@ -31,7 +31,7 @@ from sparse_transformers.models.tile_streams import streams_of
 
 BLOCK_SIZE = {"cpu": 32, "cuda": 64}
 """Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
-BYTES_PER_CALL = {"cpu": 16 << 20, "cuda": 256 << 20}
+BYTES_PER_CALL = {"cpu": 8 << 20, "cuda": 256 << 20}
 """New memory of one call: within the last cache of a CPU, enough to fill a GPU."""
 
 
