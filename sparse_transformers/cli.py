@@ -18,6 +18,7 @@ from sparse_transformers.efficiency.attention_report import (
     render_markdown,
     write_attention_report,
 )
+from sparse_transformers.efficiency.layout_benchmark import benchmark_layout
 from sparse_transformers.models.attention_ops import BACKENDS
 from sparse_transformers.models.attention_patterns import PATTERNS, AttentionPattern, make_pattern
 from sparse_transformers.models.embeddings import POSITIONS
@@ -241,6 +242,14 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure how the memory of one head grows, at these numbers of positions "
         f"(if none are given: {MEMORY_SEQ_LENS[0]:,} to {MEMORY_SEQ_LENS[-1]:,})",
     )
+    add(
+        "--layouts",
+        nargs="*",
+        type=int,
+        metavar="N",
+        help="also measure how long it takes to find the tiles, at these numbers of positions "
+        f"(if none are given: {LAYOUT_SEQ_LENS[0]:,} and {LAYOUT_SEQ_LENS[-1]:,})",
+    )
     add("--seed", type=int, default=0, help="of the tensors (default: %(default)s)")
     add("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add(
@@ -267,6 +276,12 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
                 measure_memory_scaling(pattern, lengths, head_dim=arguments.head_dim, **measured)
             )
             print(f"\n{memory[-1]}")
+    layouts = []
+    if arguments.layouts is not None:
+        for pattern in patterns:
+            lengths = arguments.layouts or LAYOUT_SEQ_LENS
+            layouts.append(benchmark_layout(pattern, lengths, repeats=arguments.repeats))
+            print(f"\n{layouts[-1]}")
     benchmarks = []
     for direction in arguments.directions:
         benchmarks.append(
@@ -282,7 +297,7 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
             )
         )
         print(f"\n{benchmarks[-1]}")
-    written = write_attention_report(folder, benchmarks, memory)
+    written = write_attention_report(folder, benchmarks, memory, layouts)
     print("\nwritten:", *written)
 
 
@@ -370,6 +385,7 @@ PATTERN_ARGUMENTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "--pattern-seed": ("seed", int, "block, random, bigbird"),
 }
 
+LAYOUT_SEQ_LENS = [1 << 14, 1 << 20]
 MEMORY_SEQ_LENS = [1 << exponent for exponent in range(16, 21)]
 
 COMMANDS = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from sparse_transformers.efficiency.attention_memory import MemoryScaling
 from sparse_transformers.efficiency.attention_results import AttentionBenchmark
+from sparse_transformers.efficiency.layout_benchmark import LayoutBenchmark
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
 
@@ -37,6 +38,7 @@ def write_attention_report(
     folder: Path,
     benchmarks: Sequence[AttentionBenchmark],
     memory: Sequence[MemoryScaling] = (),
+    layouts: Sequence[LayoutBenchmark] = (),
 ) -> tuple[Path, Path]:
     """Write the results as JSON, and a plot of what the JSON holds; returns the two paths.
 
@@ -44,6 +46,7 @@ def write_attention_report(
         folder: an existing folder.
         benchmarks: one for each direction.
         memory: one for each pattern, if memory was measured.
+        layouts: one for each pattern, if building layouts was measured.
 
     Raises:
         ValueError: there is nothing to write.
@@ -55,7 +58,11 @@ def write_attention_report(
 
     if not benchmarks and not memory:
         raise ValueError("benchmarks and memory must not both be empty")
-    results = {"benchmarks": to_json(list(benchmarks)), "memory": to_json(list(memory))}
+    results = {
+        "benchmarks": to_json(list(benchmarks)),
+        "memory": to_json(list(memory)),
+        "layouts": to_json(list(layouts)),
+    }
     atomic_write_text(folder / RESULTS, json.dumps(results, indent=2) + "\n")
 
     n_plots = len(benchmarks) + bool(memory)
@@ -85,10 +92,12 @@ def render_markdown(results: Path) -> str:
         content = json.loads(results.read_text(encoding="utf-8"))
         benchmarks = [from_json(AttentionBenchmark, entry) for entry in content["benchmarks"]]
         memory = [from_json(MemoryScaling, entry) for entry in content["memory"]]
+        layouts = [from_json(LayoutBenchmark, entry) for entry in content["layouts"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{results} must be the results of an attention benchmark") from error
     tables = [benchmark.to_markdown() for benchmark in benchmarks]
     tables += [scaling.to_markdown() for scaling in memory]
+    tables += [layout.to_markdown() for layout in layouts]
     machines = {_machine(benchmark.environment) for benchmark in benchmarks}
     return "\n\n".join([*sorted(machines), *tables])
 

@@ -138,6 +138,12 @@ def test_seed_decides_what_is_counted(scaling):
     assert measure_attention_scaling(briefly, seed=2).costs != scaling.costs
 
 
+def test_exponent_is_fitted_where_fixed_costs_no_longer_rule():
+    points = [TimePoint(n, Timing((max(n, 128.0),))) for n in (32, 64, 128, 256, 512)]
+    settings = replace(SETTINGS, fit_from=128)
+    assert fit_time_curve(settings, "local", "forward", points).fit.exponent == pytest.approx(1)
+
+
 def test_crossing_is_found_where_the_curves_meet(scaling):
     crossing = with_times(scaling, **GROWTH).crossings[0]
     assert (crossing.name, crossing.shortest, crossing.longest) == ("local", 64, 256)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
+from sparse_transformers.models import attention_tiled
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     AttentionSinks,
@@ -309,6 +310,7 @@ def test_grouped_queries_equal_repeated_keys(pattern, backend):
     )
 
 
+@pytest.mark.parametrize("n_bytes", [1, 1 << 17, 1 << 30], ids=["one row", "some rows", "all rows"])
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -316,17 +318,19 @@ def test_grouped_queries_equal_repeated_keys(pattern, backend):
         DilatedWindow(20, dilation=8),
         Strided(16) & Causal(),
         BlockSparse(32, 0.5),
-        BigBird(32, seq_len=800),
-        GlobalTokens((0, 500)) | LocalWindow(40),
+        BigBird(32, seq_len=400),
+        GlobalTokens((0, 200)) | LocalWindow(40),
+        Dense(),
     ],
     ids=repr,
 )
-def test_long_sequences_that_need_many_calls_equal_the_reference(pattern, two_threads):
-    problem = Problem(pattern, 790, 800, dim=32, value_dim=32)
-    tensors = problem.tensors()
-
-    results = evaluate(problem.attend("tiled"), tensors)
-    assert_same(results, evaluate(problem.attend("reference"), tensors), **EXACT)
+def test_work_may_be_cut_into_calls_of_any_size(pattern, n_bytes, monkeypatch):
+    monkeypatch.setitem(attention_tiled.BYTES_PER_CALL, "cpu", n_bytes)
+    for lengths in [(390, 400), (384, 384)]:
+        problem = Problem(pattern, *lengths)
+        tensors = problem.tensors()
+        results = evaluate(problem.attend("tiled"), tensors)
+        assert_same(results, evaluate(problem.solve, tensors), **EXACT)
 
 
 @pytest.fixture
@@ -335,6 +339,14 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("pattern", [LocalWindow(100), BlockSparse(32, 0.5)], ids=repr)
+def test_two_threads_give_the_same(pattern, two_threads):
+    problem = Problem(pattern, 800, 800, batch=2, causal=True)
+    tensors = problem.tensors()
+    results = evaluate(problem.attend("tiled"), tensors)
+    assert_same(results, evaluate(problem.solve, tensors), **EXACT)
 
 
 def test_gradients_can_be_taken_twice_and_for_some_arguments_only():

@@ -22,9 +22,11 @@ LINE = Curve(STYLES["local"], x=[256, 512, 1024], y=[1.0, 2.0, 4.0])
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
+def figures_closed_and_defaults_unchanged():
+    before = dict(mpl.rcParams)
     yield
     plt.close("all")
+    assert dict(mpl.rcParams) == before
 
 
 def curves(ax=None, **options):
@@ -117,13 +119,11 @@ def test_picture_shows_each_character_as_its_own_colour():
         lambda ax: plot_table([[1.0]], [["1"]], rows=["a"], columns=["b"], title="t", ax=ax),
     ],
 )
-def test_plot_draws_into_the_axes_it_is_given_and_changes_no_defaults(plot):
-    before = dict(mpl.rcParams)
+def test_plot_draws_into_the_axes_it_is_given(plot):
     _, ax = plt.subplots()
     assert plot(ax=ax) is ax
     assert ax.get_title() == "t"
     assert plt.get_fignums() == [1]
-    assert dict(mpl.rcParams) == before
 
 
 @pytest.mark.parametrize(

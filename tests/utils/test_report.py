@@ -77,8 +77,8 @@ def test_names_are_joined(names, expected):
     [
         (3.0, (2.5, 3.5), "runs 3.0 times as fast as dense"),
         (0.5, (0.4, 0.6), "takes 2.0 times as long as dense"),
-        (1.5, (0.9, 2.0), "is neither faster nor slower than dense beyond the spread"),
-        (0.7, (0.5, 1.1), "is neither faster nor slower than dense beyond the spread"),
+        (1.5, (0.95, 2.0), "is neither faster nor slower than dense beyond the spread"),
+        (0.7, (0.5, 1.05), "is neither faster nor slower than dense beyond the spread"),
         (1.03, (1.02, 1.04), "is about as fast as dense"),
     ],
 )
