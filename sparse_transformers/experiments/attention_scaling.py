@@ -16,20 +16,26 @@ from sparse_transformers.efficiency.attention_arms import (
     Direction,
     Workload,
 )
-from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.memory import peak_extra_bytes
-from sparse_transformers.efficiency.timing import Timing, time_interleaved
-from sparse_transformers.experiments.scaling_law import (
-    PowerLaw,
-    crossing_length,
-    fit_power_law,
-    speedup_interval,
+from sparse_transformers.efficiency.timing import time_interleaved
+from sparse_transformers.experiments.counted_costs import CountedCost, count_costs
+from sparse_transformers.experiments.scaling_law import PowerLaw, fit_power_law
+from sparse_transformers.experiments.time_curves import (
+    Crossing,
+    TimeCurve,
+    TimePoint,
+    find_crossing,
+    fit_time_curve,
 )
 from sparse_transformers.models.attention_ops import sparse_attention
-from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
+from sparse_transformers.models.attention_patterns import (
+    AttentionPattern,
+    BlockSparse,
+    Causal,
+    LocalWindow,
+)
 
 MASKED = "masked SDPA"
-SCORE_BYTES, KEY_NUMBER_BYTES = 4, 4  # float32 and int32
 
 
 @dataclass(frozen=True)
@@ -75,66 +81,6 @@ class AttentionScalingSettings:
 
 
 @dataclass(frozen=True)
-class TimePoint:
-    """One arm at one length."""
-
-    seq_len: int
-    timing: Timing
-
-    def speedup_over(self, other: "TimePoint") -> float:
-        """How many times as fast it is, by the medians."""
-        return other.timing.median_ms / self.timing.median_ms
-
-    def speedup_interval_over(self, other: "TimePoint") -> tuple[float, float]:
-        """The speed-ups that the quartiles of both allow."""
-        return speedup_interval(self._quartiles_ms, other._quartiles_ms)
-
-    @property
-    def _quartiles_ms(self) -> tuple[float, float]:
-        return self.timing.lower_quartile_ms, self.timing.upper_quartile_ms
-
-
-@dataclass(frozen=True)
-class TimeCurve:
-    """One arm over the lengths.
-
-    Attributes:
-        name: the key of the arm's colour and label: "dense", "masked", "local" or "block".
-        fit: None where too few lengths were measured.
-    """
-
-    name: str
-    direction: Direction
-    points: tuple[TimePoint, ...]
-    fit: PowerLaw | None
-
-    def at(self, seq_len: int) -> TimePoint:
-        """The point of a length that was measured."""
-        return next(point for point in self.points if point.seq_len == seq_len)
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """From which length on an arm is faster than dense SDPA.
-
-    Attributes:
-        length: None if it is not faster at the longest length measured with both.
-        early: the same if dense was as slow, and the arm as fast, as their quartiles allow.
-        late: the same the other way round.
-        shortest: the shortest length measured; a crossing there may lie before it.
-        longest: the longest length measured with both.
-    """
-
-    name: str
-    direction: Direction
-    length: float | None
-    early: float | None
-    late: float | None
-    shortest: int
-    longest: int
-
-
-@dataclass(frozen=True)
 class MemoryCurve:
     """The peak of extra memory of one arm, forward and backward, over the lengths."""
 
@@ -142,49 +88,6 @@ class MemoryCurve:
     lengths: tuple[int, ...]
     peak_bytes: tuple[int, ...]
     fit: PowerLaw | None
-
-
-@dataclass(frozen=True)
-class CountedCost:
-    """What a causal pattern costs at one length, forward and backward. A model, not measured.
-
-    Attributes:
-        name: "local" with its window, or "block" with its sparsity.
-        setting: the window or the sparsity.
-        flops: of the matrix products that run, partial tiles in full, over all heads.
-        dense_flops: the same for dense causal attention.
-        tensor_bytes: inputs, output, gradients and the index of the tiles. This library keeps no
-            scores, so it needs no more.
-        allowed_score_bytes: the scores of allowed pairs as a sparse matrix, each with the number of
-            its key, which is what a kernel would add that kept them.
-        all_score_bytes: the scores of all pairs.
-    """
-
-    name: str
-    setting: float
-    seq_len: int
-    flops: int
-    dense_flops: int
-    tensor_bytes: int
-    allowed_score_bytes: int
-    all_score_bytes: int
-
-    @property
-    def flop_reduction(self) -> float:
-        """Dense operations per operation that runs."""
-        return self.dense_flops / self.flops
-
-    @property
-    def memory_reduction_without_scores(self) -> float:
-        """Bytes of attention that keeps all scores, per byte of one that keeps none."""
-        return (self.tensor_bytes + self.all_score_bytes) / self.tensor_bytes
-
-    @property
-    def memory_reduction_with_scores(self) -> float:
-        """Bytes of attention that keeps all scores, per byte of one that keeps the allowed ones."""
-        return (self.tensor_bytes + self.all_score_bytes) / (
-            self.tensor_bytes + self.allowed_score_bytes
-        )
 
 
 @dataclass(frozen=True)
@@ -223,43 +126,16 @@ def measure_attention_scaling(
         seed: of the block sparse pattern and of the tensors.
         say: is told what comes next.
     """
-    curves: list[TimeCurve] = []
+    times: list[TimeCurve] = []
     crossings: list[Crossing] = []
     for direction in DIRECTIONS:
-        by_name = _time_curves(settings, direction, seed, say)
-        curves += by_name.values()
-        crossings += [find_crossing(by_name["dense"], by_name[name]) for name in ("local", "block")]
+        curves = _time_curves(settings, direction, seed, say)
+        times += curves.values()
+        crossings += [find_crossing(curves["dense"], curves[name]) for name in ("local", "block")]
     memory = _memory_curves(settings, seed, say)
     say("counting operations and bytes")
     costs = _counted_costs(settings, seed)
-    return AttentionScaling(settings, tuple(curves), tuple(crossings), tuple(memory), tuple(costs))
-
-
-def fit_time_curve(
-    settings: AttentionScalingSettings, name: str, direction: Direction, points: list[TimePoint]
-) -> TimeCurve:
-    """The curve through the points, with its exponent from `fit_from` on."""
-    fitted = [point for point in points if point.seq_len >= settings.fit_from]
-    fit = fit_power_law(
-        [point.seq_len for point in fitted], [point.timing.median_ms for point in fitted]
-    )
-    return TimeCurve(name, direction, tuple(points), fit)
-
-
-def find_crossing(dense: TimeCurve, sparse: TimeCurve) -> Crossing:
-    """From which of the lengths that dense attention was timed at the sparse arm stays faster."""
-    lengths = [point.seq_len for point in dense.points]
-    pairs = [(sparse.at(point.seq_len), point) for point in dense.points]
-    intervals = [ours.speedup_interval_over(theirs) for ours, theirs in pairs]
-    return Crossing(
-        name=sparse.name,
-        direction=sparse.direction,
-        length=crossing_length(lengths, [ours.speedup_over(theirs) for ours, theirs in pairs]),
-        early=crossing_length(lengths, [high for _, high in intervals]),
-        late=crossing_length(lengths, [low for low, _ in intervals]),
-        shortest=lengths[0],
-        longest=lengths[-1],
-    )
+    return AttentionScaling(settings, tuple(times), tuple(crossings), tuple(memory), tuple(costs))
 
 
 def _time_curves(
@@ -271,30 +147,19 @@ def _time_curves(
     points: dict[str, list[TimePoint]] = {"dense": [], "masked": [], "local": [], "block": []}
     for seq_len in (*settings.lengths, *settings.longer_lengths):
         say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
-        workload = Workload.draw(seq_len, settings.n_heads, settings.head_dim, direction, seed=seed)
-        timings = time_interleaved(
-            {
-                name: partial(workload.run, attend)
-                for name, attend in _timed_arms(settings, seq_len, seed).items()
-            },
-            settings.repeats,
-        )
-        for name, timing in timings.items():
-            points[name].append(TimePoint(seq_len, timing))
-    return {name: fit_time_curve(settings, name, direction, each) for name, each in points.items()}
-
-
-def _timed_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
-    """What runs at this length: the sparse arms always, the others where they are affordable."""
-    window = LocalWindow(settings.window_size)
-    blocks = BlockSparse(settings.block_size, settings.sparsity, seed)
-    arms = {"local": (OURS, window), "block": (OURS, blocks)}
-    if seq_len in settings.lengths:
-        arms["dense"] = (DENSE, window)  # which it computes whatever the pattern
+        arms = _sparse_arms(settings, seq_len, seed)
+        if seq_len in settings.lengths:
+            arms["dense"] = _build(DENSE, Causal(), seq_len)
         if seq_len <= settings.longest_mask:
-            arms["masked"] = (MASKED, window)
-    device = torch.device("cpu")
-    return {name: ARMS[arm].build(rule, seq_len, device) for name, (arm, rule) in arms.items()}
+            arms["masked"] = _build(MASKED, LocalWindow(settings.window_size), seq_len)
+        workload = Workload.draw(seq_len, settings.n_heads, settings.head_dim, direction, seed=seed)
+        calls = {name: partial(workload.run, attend) for name, attend in arms.items()}
+        for name, timing in time_interleaved(calls, settings.repeats).items():
+            points[name].append(TimePoint(seq_len, timing))
+    return {
+        name: fit_time_curve(name, direction, of_arm, fit_from=settings.fit_from)
+        for name, of_arm in points.items()
+    }
 
 
 def _memory_curves(
@@ -303,9 +168,8 @@ def _memory_curves(
     peaks: dict[str, dict[int, int]] = {"stored": {}, "dense": {}, "local": {}, "block": {}}
     for seq_len in settings.memory_lengths:
         say(f"measuring memory at {seq_len:,} positions")
-        arms = _timed_arms(settings, seq_len, seed)
-        arms |= {"dense": ARMS[DENSE].build(Causal(), seq_len, torch.device("cpu"))}
-        arms.pop("masked", None)
+        arms = _sparse_arms(settings, seq_len, seed)
+        arms["dense"] = _build(DENSE, Causal(), seq_len)
         if seq_len <= settings.longest_stored:
             arms["stored"] = _attend_storing_scores
         workload = Workload.draw(
@@ -316,42 +180,41 @@ def _memory_curves(
     return [
         MemoryCurve(
             name=name,
-            lengths=tuple(by_length),
-            peak_bytes=tuple(by_length.values()),
-            fit=fit_power_law(list(by_length), list(by_length.values())),
+            lengths=tuple(of_arm),
+            peak_bytes=tuple(of_arm.values()),
+            fit=fit_power_law(list(of_arm), list(of_arm.values())),
         )
-        for name, by_length in peaks.items()
+        for name, of_arm in peaks.items()
     ]
+
+
+def _counted_costs(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
+    windows = {float(window): LocalWindow(window) for window in settings.counted_windows}
+    blocks = {
+        sparsity: BlockSparse(settings.block_size, sparsity, seed)
+        for sparsity in settings.counted_sparsities
+    }
+    few = [n for n in settings.counted_lengths if n <= settings.longest_counted_blocks]
+    shape = settings.n_heads, settings.head_dim
+    return [
+        *count_costs("local", windows, settings.counted_lengths, *shape),
+        *count_costs("block", blocks, few, *shape),
+    ]
+
+
+def _sparse_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
+    """The two regimes: a window whose size is fixed, and blocks whose share is fixed."""
+    blocks = BlockSparse(settings.block_size, settings.sparsity, seed)
+    return {
+        "local": _build(OURS, LocalWindow(settings.window_size), seq_len),
+        "block": _build(OURS, blocks, seq_len),
+    }
+
+
+def _build(arm: str, pattern: AttentionPattern, seq_len: int) -> Attend:
+    return ARMS[arm].build(pattern, seq_len, torch.device("cpu"))
 
 
 def _attend_storing_scores(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """The textbook way, with the full matrix of scores: the reference, never timed."""
     return sparse_attention(query, key, value, Causal(), backend="reference")
-
-
-def _counted_costs(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
-    windows = [("local", float(w), LocalWindow(w)) for w in settings.counted_windows]
-    blocks = [
-        ("block", s, BlockSparse(settings.block_size, s, seed)) for s in settings.counted_sparsities
-    ]
-    costs = []
-    for name, setting, pattern in [*windows, *blocks]:
-        for seq_len in settings.counted_lengths:
-            if name == "block" and seq_len > settings.longest_counted_blocks:
-                continue
-            cost = attention_cost(
-                pattern, seq_len, settings.n_heads, settings.head_dim, causal=True
-            )
-            costs.append(
-                CountedCost(
-                    name=name,
-                    setting=setting,
-                    seq_len=seq_len,
-                    flops=cost.forward_flops + cost.backward_flops,
-                    dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
-                    tensor_bytes=cost.backward_bytes,
-                    allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
-                    all_score_bytes=cost.dense_score_bytes,
-                )
-            )
-    return costs

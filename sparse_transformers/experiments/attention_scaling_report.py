@@ -1,12 +1,9 @@
 """How attention scales, in words: every verdict follows from the numbers."""
 
-from sparse_transformers.experiments.attention_scaling import (
-    AttentionScaling,
-    Crossing,
-    TimeCurve,
-)
+from sparse_transformers.experiments.attention_scaling import AttentionScaling
 from sparse_transformers.experiments.attention_scaling_figures import arm_label, setting_label
 from sparse_transformers.experiments.scaling_law import PowerLaw
+from sparse_transformers.experiments.time_curves import Crossing, TimeCurve
 from sparse_transformers.utils.plotting import short_bytes
 from sparse_transformers.utils.report import (
     NOT_MEASURED,

@@ -12,10 +12,6 @@ from sparse_transformers.experiments.attention_scaling import (
     AttentionScaling,
     AttentionScalingSettings,
     MemoryCurve,
-    TimeCurve,
-    TimePoint,
-    find_crossing,
-    fit_time_curve,
     measure_attention_scaling,
 )
 from sparse_transformers.experiments.attention_scaling_figures import (
@@ -29,6 +25,12 @@ from sparse_transformers.experiments.attention_scaling_report import (
     describe_memory_table,
     describe_operations,
     describe_times,
+)
+from sparse_transformers.experiments.time_curves import (
+    TimeCurve,
+    TimePoint,
+    find_crossing,
+    fit_time_curve,
 )
 from sparse_transformers.models.attention_patterns import BlockSparse, LocalWindow
 from sparse_transformers.utils.records import from_json, to_json
@@ -67,7 +69,7 @@ def power_curve(name: str, direction: str, factor: float, exponent: float) -> Ti
     for nth, length in enumerate(lengths):
         ms = factor * length**exponent * (1 + 0.005 * (-1) ** nth)
         points.append(TimePoint(length, Timing((0.98 * ms, ms, 1.02 * ms))))
-    return fit_time_curve(SETTINGS, name, direction, points)
+    return fit_time_curve(name, direction, points, fit_from=SETTINGS.fit_from)
 
 
 def with_times(scaling: AttentionScaling, **growth: tuple[float, float]) -> AttentionScaling:
@@ -136,19 +138,6 @@ def test_seed_decides_what_is_counted(scaling):
     briefly = replace(SETTINGS, lengths=(64,), longer_lengths=(), memory_lengths=(), repeats=1)
     assert measure_attention_scaling(briefly, seed=1).costs == scaling.costs
     assert measure_attention_scaling(briefly, seed=2).costs != scaling.costs
-
-
-def test_exponent_is_fitted_where_fixed_costs_no_longer_rule():
-    points = [TimePoint(n, Timing((max(n, 128.0),))) for n in (32, 64, 128, 256, 512)]
-    settings = replace(SETTINGS, fit_from=128)
-    assert fit_time_curve(settings, "local", "forward", points).fit.exponent == pytest.approx(1)
-
-
-def test_crossing_is_found_where_the_curves_meet(scaling):
-    crossing = with_times(scaling, **GROWTH).crossings[0]
-    assert (crossing.name, crossing.shortest, crossing.longest) == ("local", 64, 256)
-    assert crossing.length == pytest.approx(100, rel=0.01)  # 1e-4 * n**2 == 1e-2 * n
-    assert crossing.early < 100 < crossing.late
 
 
 def test_words_confirm_growth_and_name_the_crossing(scaling):
