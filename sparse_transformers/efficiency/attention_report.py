@@ -86,7 +86,7 @@ def render_markdown(results: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds something else.
+        ValueError: it holds something else, or no times.
     """
     try:
         content = json.loads(results.read_text(encoding="utf-8"))
@@ -95,17 +95,22 @@ def render_markdown(results: Path) -> str:
         layouts = [from_json(LayoutBenchmark, entry) for entry in content["layouts"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{results} must be the results of an attention benchmark") from error
+    if not benchmarks:
+        raise ValueError(f"{results} must hold times, got none")
     tables = [benchmark.to_markdown() for benchmark in benchmarks]
     tables += [scaling.to_markdown() for scaling in memory]
     tables += [layout.to_markdown() for layout in layouts]
-    machines = {_machine(benchmark.environment) for benchmark in benchmarks}
-    return "\n\n".join([*sorted(machines), *tables])
+    return "\n\n".join([_where([each.environment for each in benchmarks]), *tables])
 
 
-def _machine(environment: dict[str, Any]) -> str:
-    return (
-        "Measured on " + ", ".join(f"{name} {value}" for name, value in environment.items()) + "."
-    )
+def _where(environments: Sequence[dict[str, Any]]) -> str:
+    """The machine and the software, each differing value once."""
+    values = {
+        name: " and ".join(dict.fromkeys(str(each[name]) for each in environments))
+        for name in environments[0]
+        if environments[0][name] is not None
+    }
+    return f"Measured with {', '.join(f'{name} {value}' for name, value in values.items())}."
 
 
 def put_into_readme(readme: Path, tables: str) -> None:
