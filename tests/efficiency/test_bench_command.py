@@ -45,23 +45,102 @@ def test_command_prints_tables_and_writes_results_and_plot(tmp_path, capsys):
 
 
 def test_command_measures_memory_only_when_asked(tmp_path, capsys):
+    options = ["--seq-lens", "64", "--directions", "forward", "--output", str(tmp_path)]
+
+    assert bench("--patterns", "local:window_size=8", *options, *TWO_ARMS) == 0
+
+    results = json.loads((tmp_path / "attention_benchmark.json").read_text())
+    assert results["memory"] == []
+    assert len(results["benchmarks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--patterns", "locale:window_size=8"], "unknown pattern 'locale'; known are dense,"),
+        (["--patterns", "local:8"], "must look like local:window_size=256, got 'local:8'"),
+        (["--patterns", "local:window=8"], "no option window"),
+        (["--patterns", "local:window_size=0"], "window_size must be"),
+        (["--seq-lens", "0"], "seq_lens must be at least 1, got 0"),
+        (["--arms", "xformers"], "arms must be out of"),
+        (["--memory", "64"], "at least two lengths"),
+        (["--device", "tpu"], "device must be"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_no_results(arguments, message, tmp_path, capsys):
+    assert bench("--output", str(tmp_path), *arguments) == 2
+
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_folder_is_noticed_before_measuring(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+
+    assert bench("--output", str(tmp_path / "file" / "folder")) == 2
+
+    captured = capsys.readouterr()
+    assert "must be writable" in captured.err
+    assert captured.out == ""
+
+
+def test_read_only_folder_is_noticed_before_measuring(tmp_path, monkeypatch, capsys):
+    def refuses(dir):
+        raise PermissionError(f"read-only file system: {dir}")
+
+    monkeypatch.setattr(attention_report, "TemporaryFile", refuses)
+
+    assert bench("--output", str(tmp_path)) == 2
+
+    assert "must be writable: read-only file system" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("causal", Causal()),
+        ("local:window_size=256", LocalWindow(256)),
+        ("fixed:block_size=8,summary_size=2,part=local", Fixed(8, 2, "local")),
+        ("fixed:block_size=8,part='column'", Fixed(8, part="column")),
+        ("random:sparsity=0.9,seed=3", RandomSparse(0.9, seed=3)),
+        ("global:positions=(0,5)", GlobalTokens((0, 5))),
+    ],
+)
+def test_pattern_is_read_from_its_name_and_options(text, pattern):
+    assert parse_pattern(text) == pattern
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["local:256", "local:window_size=", "local:window_size=f(1)", "local:window_size=1)+(2"],
+)
+def test_other_text_is_no_pattern(text):
+    with pytest.raises(ValueError, match="must look like local:window_size=256"):
+        parse_pattern(text)
+
+
+def test_readme_gets_the_recorded_tables_and_keeps_its_words(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{README_START}\nold\n{README_END}\nafter\n")
     request = ["--seq-lens", "64", "--patterns", "local:window_size=8", "--layouts", "64"]
     assert bench(*request, *TWO_ARMS, "--output", str(tmp_path)) == 0
 
     assert main(["bench", "readme", "--results", str(tmp_path), "--readme", str(readme)]) == 0
 
     text = readme.read_text()
-    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
     assert text.count("| 64 | sparse_transformers | `LocalWindow(window_size=8)` |") == 2
     assert "Building the layout" in text
 
 
-def test_readme_without_marks_or_results_is_refused(tmp_path, capsys):
+def test_readme_without_results_is_refused_and_left_alone(tmp_path, capsys):
     readme = tmp_path / "README.md"
-    readme.write_text("no marks\n")
+    readme.write_text("words\n")
     (tmp_path / RESULTS).write_text("{}")
 
     assert main(["bench", "readme", "--results", str(tmp_path), "--readme", str(readme)]) == 2
 
     assert "must be the results of an attention benchmark" in capsys.readouterr().err
-    assert readme.read_text() == "no marks\n"
+    assert readme.read_text() == "words\n"
