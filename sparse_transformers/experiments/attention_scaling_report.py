@@ -177,9 +177,7 @@ def _growth_verdict(scaling: AttentionScaling, curve: TimeCurve) -> str:
     if curve.fit.low <= expected <= curve.fit.high:
         return f"{found}, as expected ({expected})."
     if curve.fit.high < expected:
-        return (
-            f"{found}, less than expected ({expected}), as if costs that do not grow still counted."
-        )
+        return f"{found}, less than in the limit ({expected}): slower-growing parts still count."
     return f"{found}, more than expected ({expected})."
 
 
@@ -226,8 +224,8 @@ def _memory_verdicts(scaling: AttentionScaling) -> list[str]:
     saving = "more than dense SDPA" if ratio > 1 else "less than dense SDPA"
     verdicts = [
         f"At {local.lengths[-1]:,} positions the window holds {percent(abs(ratio - 1))} {saving}, "
-        "which keeps no scores either. So sparsity does not change the picture here: what does is "
-        "whether scores are kept."
+        "which keeps no scores either. What counts is whether scores are kept, more than how many "
+        "are allowed."
     ]
     if stored.lengths:
         seq_len = stored.lengths[-1]

@@ -73,15 +73,16 @@ def plot_learning(
     )
     for line in ax.get_lines():
         line.set(markersize=3, linewidth=1.2)
-    for baseline in comparison.baselines:
+    # The curves come down from the upper left, so the lower mark has its name there.
+    for side, baseline in zip(("right", "left"), comparison.baselines, strict=True):
         ax.axhline(baseline.bits_per_byte, color="#777777", linewidth=1, linestyle=":")
         ax.annotate(
             f"counting {baseline.name}: {baseline.bits_per_byte:.2f}",
-            (1, baseline.bits_per_byte),
+            (float(side == "right"), baseline.bits_per_byte),
             xycoords=("axes fraction", "data"),
-            xytext=(-3, 2),
+            xytext=(-3 if side == "right" else 3, 2),
             textcoords="offset points",
-            ha="right",
+            ha=side,
             fontsize=7.5,
             color="#555555",
         )

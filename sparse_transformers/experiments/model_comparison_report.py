@@ -16,12 +16,15 @@ from sparse_transformers.utils.report import (
 
 SAME_MEMORY = 1.02
 """Peaks within this factor are called the same."""
+DISTURBED = 1.5
+"""A larger factor between the speeds of one model is not the model's doing."""
 
 
 def describe_comparison(comparison: ModelComparison) -> str:
     """What was trained, what came out, and what can be said about it."""
     settings = comparison.settings
     seeds = "one seed" if settings.n_seeds == 1 else f"each of {settings.n_seeds} seeds"
+    rows_per_step = f"{settings.batch_size} row{'s' * (settings.batch_size > 1)} per step"
     rows = [_row(comparison, model) for model in comparison.models]
     headers = (
         "model",
@@ -43,6 +46,7 @@ def describe_comparison(comparison: ModelComparison) -> str:
         _memory_verdict(comparison),
         _baseline_verdict(comparison),
         _leak_verdict(comparison),
+        *_disturbances(comparison),
     ]
     return "\n\n".join(
         [
@@ -51,11 +55,10 @@ def describe_comparison(comparison: ModelComparison) -> str:
             {comparison.text}: {comparison.train_bytes:,} bytes to train on, and the
             {comparison.valid_bytes:,} bytes after them held out. Each trains for
             {settings.seconds:g} seconds with {seeds}; validation does not count. They read
-            {settings.seq_len:,} bytes at once and {settings.batch_size} rows per step, through
-            {settings.n_layers} layers of width {settings.d_model}. *Bits per byte* is what a
-            held-out byte would cost if the model, as it is after its last step, compressed the
-            text (measured on {comparison.predicted_bytes:,} bytes): lower is better, and 8 is a
-            blind guess."""),
+            {settings.seq_len:,} bytes at once, {rows_per_step}, through {settings.n_layers} layers
+            of width {settings.d_model}. *Bits per byte* is what a held-out byte would cost if the
+            model, as it is after its last step, compressed the text: lower is better, and 8 is a
+            blind guess. It is measured on {comparison.predicted_bytes:,} bytes."""),
             table(headers, rows),
             prose("""
             The range over the seeds stands in brackets. Two marks to beat come from counting the
@@ -141,6 +144,20 @@ def _leak_verdict(comparison: ModelComparison) -> str:
         "The leak probe changed later bytes, and no earlier prediction of any trained model moved: "
         "none of them reads ahead."
     )
+
+
+def _disturbances(comparison: ModelComparison) -> list[str]:
+    """The same model on the same machine should read at the same speed with every seed."""
+    warnings = []
+    for model in comparison.models:
+        speeds = [run.tokens_per_second for run in comparison.runs_of(model.name)]
+        if max(speeds) > DISTURBED * min(speeds):
+            warnings.append(
+                f"**Take care:** the speeds of the *{_label(model)}* model differ by a factor of "
+                f"{number(max(speeds) / min(speeds), 2)} between seeds. Something else kept the "
+                "machine busy, and what was learnt in the same time cannot be compared."
+            )
+    return warnings
 
 
 def _label(model: ComparedModel) -> str:

@@ -79,7 +79,7 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         log_x=True,
         ax=middle,
     )
-    middle.axvline(1, color="#222222", linewidth=1)
+    middle.axvline(1, color="#222222", linewidth=1, zorder=0)
     figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     plot_bars(
         names,

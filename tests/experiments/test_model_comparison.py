@@ -176,6 +176,15 @@ def test_words_denounce_a_leak(comparison):
     assert "none of them reads ahead" not in leaking
 
 
+def test_words_warn_of_a_machine_that_was_busy(comparison):
+    bits = {name: [3.0, 3.0] for name in NAMES}
+    steady = {name: [1000, 1400] for name in NAMES}
+    quiet = describe_comparison(with_runs(comparison, bits, steady))
+    busy = describe_comparison(with_runs(comparison, bits, {**steady, "local": [200, 1000]}))
+    assert "Take care" not in quiet
+    assert "**Take care:** the speeds of the *local window* model differ by a factor of 5.0" in busy
+
+
 def test_words_about_memory_follow_the_measurement(comparison):
     def described(*peaks):
         pairs = zip(comparison.models, peaks, strict=True)
