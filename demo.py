@@ -74,8 +74,9 @@ SECTIONS = [
                 longer_lengths=(4096,),
                 fit_from=512,
                 longest_mask=1024,
-                memory_lengths=(512, 1024, 2048, 4096),
+                memory_lengths=(512, 1024, 2048),
                 longest_stored=2048,
+                counted_lengths=(1024, 2048, 4096, 16384),
                 longest_counted_blocks=2048,
                 repeats=3,
             ),
@@ -125,7 +126,7 @@ SECTIONS = [
         title="Dense and sparse models",
         presets={
             "smoke": comparison.ModelComparisonSettings(
-                seq_len=1024, n_seeds=1, seconds=4, eval_every=10
+                seq_len=1024, n_seeds=1, seconds=3, eval_every=10
             ),
             "default": comparison.ModelComparisonSettings(),
             "full": comparison.ModelComparisonSettings(n_seeds=5, seconds=45, valid_windows=8),
