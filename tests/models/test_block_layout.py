@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from attention_problems import EXACT, Problem, assert_same, evaluate
 from example_patterns import SINGLE_PATTERNS, single_patterns
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
 from sparse_transformers.models import block_layout
-from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
+    AttentionSinks,
     BlockSparse,
     Causal,
     Dense,
@@ -222,19 +223,23 @@ def test_layout_with_too_many_masks_makes_them_when_asked(pattern, monkeypatch):
     check_against_mask(layout, pattern.mask(70, 101))
 
 
-def test_attention_with_too_many_masks_to_keep_is_the_same(monkeypatch):
-    query, key, value = torch.randn(
-        3, 1, 2, 200, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-    )
-    pattern = RandomSparse(0.7, seed=987) & BlockSparse(40, 0.4, seed=987)  # not in the cache yet
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        RandomSparse(0.7, seed=987),
+        RandomSparse(0.7, seed=988) & (LocalWindow(70) | AttentionSinks(20)) & Causal(),
+        RandomSparse(0.7, seed=989) & BlockSparse(40, 0.4),
+    ],
+    ids=repr,
+)
+def test_attention_with_too_many_masks_to_keep_is_the_same(pattern, monkeypatch):
+    problem = Problem(pattern, 390, 400)  # its layout is not in the cache yet
+    tensors = problem.tensors()
     monkeypatch.setattr(block_layout, "MAX_TABULATED_PAIRS", 1)
-    assert pattern.layout(200, block_size=8).masks is None
+    assert pattern.layout(390, 400, block_size=32).masks is None
 
-    output = sparse_attention(query, key, value, pattern, backend="tiled")
-
-    torch.testing.assert_close(
-        output, sparse_attention(query, key, value, pattern, backend="reference")
-    )
+    results = evaluate(problem.attend("tiled"), tensors)
+    assert_same(results, evaluate(problem.solve, tensors), **EXACT)
 
 
 def test_equal_masks_are_kept_once():
