@@ -344,6 +344,7 @@ def test_grouped_queries_equal_repeated_keys(pattern, backend):
         DilatedWindow(20, dilation=8),
         Strided(16) & Causal(),
         BlockSparse(32, 0.5),
+        BlockSparse(32, 0.6, seed=1) & Causal(),
         BigBird(32, seq_len=400),
         GlobalTokens((0, 200)) | LocalWindow(40),
         Dense(),
