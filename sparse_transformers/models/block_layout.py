@@ -44,7 +44,7 @@ class BlockLayout:
     columns: Int[Tensor, "tiles"]
     """The column of every tile, rising within a row."""
     mask_ids: Int[Tensor, "tiles"]
-    """-1 for a full tile, else an index into `masks` (or 0, if there are too many masks)."""
+    """-1 for a full tile, else an index into `masks` (of no meaning if that is None)."""
     masks: Bool[Tensor, "masks block block"] | None = field(repr=False)
     """The distinct masks of the partial tiles. None if there are too many to keep."""
     allowed_pairs: int
