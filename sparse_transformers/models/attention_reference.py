@@ -20,12 +20,15 @@ def reference_attention(
     causal: bool = False,
     scale: float | None = None,
     key_lengths: Int[Tensor, "batch"] | None = None,
+    selected: Bool[Tensor, "batch heads queries keys"] | None = None,
 ) -> tuple[
     Float[Tensor, "batch heads queries value_dim"],
     Float[Tensor, "batch heads queries"],
     Float[Tensor, "batch heads queries keys"],
 ]:
     """Softmax attention over the pairs that `pattern` allows, through the full score matrix.
+
+    `selected`, if given, forbids all other pairs as well (see `selection_mask`).
 
     Returns:
         The output, the log-sum-exp of each query's scores (-inf without any allowed key), and the
@@ -38,6 +41,8 @@ def reference_attention(
     key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
     allowed = visible_pairs(pattern & Causal() if causal else pattern, q_len, k_len, key_lengths)
     allowed = allowed.to(query.device)
+    if selected is not None:
+        allowed = allowed & selected
 
     scores = query @ key.transpose(-1, -2) * (dim**-0.5 if scale is None else scale)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))

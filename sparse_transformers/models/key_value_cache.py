@@ -11,13 +11,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse_transformers.models.pattern_base import AttentionPattern
+from sparse_transformers.models.token_shift import LastToken
 
 KeysValues = tuple[
     Float[Tensor, "batch keys kv_heads dim"], Float[Tensor, "batch keys kv_heads dim"]
 ]
 
 
-class WindowCache:
+class _LayerCache:
+    """What every kind of layer remembers: the last token of what its two parts read."""
+
+    def __init__(self) -> None:
+        self.attention_input = LastToken()
+        self.feed_forward_input = LastToken()
+
+
+class WindowCache(_LayerCache):
     """Keeps the last `lookback - 1` positions: all that a later query can see, besides itself.
 
     The rule of such a pattern depends on the distance only, so it is none the wiser that the keys
@@ -25,6 +34,7 @@ class WindowCache:
     """
 
     def __init__(self, lookback: int) -> None:
+        super().__init__()
         self._n_kept = lookback - 1
         self._kept: KeysValues | None = None
 
@@ -49,10 +59,11 @@ class WindowCache:
         return keys, values
 
 
-class FullCache:
+class FullCache(_LayerCache):
     """Keeps every position, in a buffer that doubles when it is full."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._buffers: KeysValues | None = None
         self.n_keys = 0
         """How many positions are stored."""

@@ -1,21 +1,26 @@
 """Multi-head self-attention over a pattern: projections, rotary positions, cache, sparse core."""
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import BACKENDS, Backend, sparse_attention
-from sparse_transformers.models.attention_reference import reference_attention
+from sparse_transformers.models.attention_reference import reference_attention, visible_pairs
+from sparse_transformers.models.attention_selected import selected_attention
 from sparse_transformers.models.checks import check_heads
 from sparse_transformers.models.feed_forward import ResidualProjection
 from sparse_transformers.models.key_value_cache import LayerCache
-from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
 from sparse_transformers.models.rotary import Rotation
+from sparse_transformers.models.selectors import Selector, allowed_selection, selection_mask
+from sparse_transformers.models.token_shift import previous_tokens
 
 
 class SelfAttention(nn.Module):
     """Projects hidden states to queries, keys and values, attends over `pattern`, projects back.
 
-    With `n_kv_heads` below `n_heads`, several query heads share one head of keys and values.
+    With `n_kv_heads` below `n_heads`, several query heads share one head of keys and values. With
+    `token_shift`, the key of a token is made from the token before it. With a `selector`, a query
+    attends only to those allowed keys that the selector chooses for it.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; Ainslie et al. 2023,
     arXiv:2305.13245 (grouped queries).
@@ -34,6 +39,8 @@ class SelfAttention(nn.Module):
         n_kv_heads: int | None = None,
         causal: bool = True,
         backend: Backend = "auto",
+        token_shift: bool = False,
+        selector: Selector | None = None,
     ) -> None:
         super().__init__()
         check_heads(d_model, n_heads, n_kv_heads)
@@ -47,6 +54,8 @@ class SelfAttention(nn.Module):
         self.pattern = pattern
         self.causal = causal
         self.backend = backend
+        self.token_shift = token_shift
+        self.selector = selector
         self.n_heads = n_heads
         self.n_kv_heads = n_kv_heads or n_heads
         self.head_dim = d_model // n_heads
@@ -65,15 +74,19 @@ class SelfAttention(nn.Module):
     ) -> Float[Tensor, "batch seq d_model"]:
         """Attends from every token of `hidden`, which with a cache are the latest ones."""
         query, key, value = self._project(hidden, rotation, cache)
-        attended = sparse_attention(
-            query,
-            key,
-            value,
-            self.pattern,
-            causal=self.causal,
-            backend=self.backend,
-            key_lengths=key_lengths,
-        )
+        if self.selector is None:
+            attended = sparse_attention(
+                query,
+                key,
+                value,
+                self.pattern,
+                causal=self.causal,
+                backend=self.backend,
+                key_lengths=key_lengths,
+            )
+        else:
+            selected = self._select(hidden, query, key, key_lengths)
+            attended = selected_attention(query, key, value, selected)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def attention_weights(
@@ -85,16 +98,55 @@ class SelfAttention(nn.Module):
     ) -> Float[Tensor, "batch heads queries keys"]:
         """The weights that `forward` applies to the values, through the full score matrix."""
         query, key, value = self._project(hidden, rotation, cache=None)
+        selected = None
+        if self.selector is not None:
+            selected = selection_mask(self._select(hidden, query, key, key_lengths), key.shape[2])
         return reference_attention(
-            query, key, value, self.pattern, causal=self.causal, key_lengths=key_lengths
+            query,
+            key,
+            value,
+            self.pattern,
+            causal=self.causal,
+            key_lengths=key_lengths,
+            selected=selected,
         )[2]
+
+    def visible_keys(
+        self,
+        hidden: Float[Tensor, "batch seq d_model"],
+        *,
+        rotation: Rotation | None = None,
+        key_lengths: Int[Tensor, "batch"] | None = None,
+    ) -> Bool[Tensor, "batch heads queries keys"]:
+        """Which keys each query may attend to, as a mask."""
+        batch, seq_len, _ = hidden.shape
+        if self.selector is not None:
+            query, key, _ = self._project(hidden, rotation, cache=None)
+            return selection_mask(self._select(hidden, query, key, key_lengths), seq_len)
+        visible = visible_pairs(self._rule(), seq_len, seq_len, key_lengths).to(hidden.device)
+        return visible.expand(batch, self.n_heads, seq_len, seq_len)
+
+    def _select(
+        self, hidden: Tensor, query: Tensor, key: Tensor, key_lengths: Tensor | None
+    ) -> Int[Tensor, "batch heads queries selected"]:
+        """The selector's choice, less what the pattern forbids."""
+        assert self.selector is not None
+        selected = self.selector.select(hidden, query, key, self._rule(), key_lengths)
+        return allowed_selection(selected, self._rule(), key.shape[2], key_lengths)
+
+    def _rule(self) -> AttentionPattern:
+        return self.pattern & Causal() if self.causal else self.pattern
 
     def _project(
         self, hidden: Tensor, rotation: Rotation | None, cache: LayerCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values as (batch, heads, positions, dim), stored by position."""
         query = self.q_proj(hidden).unflatten(-1, (self.n_heads, self.head_dim))
-        key = self.k_proj(hidden).unflatten(-1, (self.n_kv_heads, self.head_dim))
+        key_source = hidden
+        if self.token_shift:
+            memory = None if cache is None else cache.attention_input
+            key_source = previous_tokens(hidden, memory)
+        key = self.k_proj(key_source).unflatten(-1, (self.n_kv_heads, self.head_dim))
         value = self.v_proj(hidden).unflatten(-1, (self.n_kv_heads, self.head_dim))
         if rotation is not None:
             query, key = rotation(query), rotation(key)

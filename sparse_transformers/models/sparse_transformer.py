@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,16 +11,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sparse_transformers.models.attention_reference import visible_pairs
 from sparse_transformers.models.checks import check_input_ids, check_whole
 from sparse_transformers.models.embeddings import TokenEmbedding
 from sparse_transformers.models.generation import TokenSampler, make_generator
 from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
 from sparse_transformers.models.key_value_cache import KeyValueCache
 from sparse_transformers.models.padding import real_lengths
-from sparse_transformers.models.pattern_base import Causal
 from sparse_transformers.models.pretrained import load_weights, read_config, save_folder
 from sparse_transformers.models.rotary import Rotation, rotation
+from sparse_transformers.models.selectors import make_selector
+from sparse_transformers.models.self_attention import SelfAttention
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
@@ -63,6 +63,8 @@ class SparseTransformer(nn.Module):
                     dropout=config.dropout,
                     norm_eps=config.norm_eps,
                     backend=config.backend,
+                    token_shift=config.token_shift,
+                    selector=None if config.selector is None else make_selector(config.selector),
                 )
                 for pattern in config.layer_patterns()
             )
@@ -204,45 +206,28 @@ class SparseTransformer(nn.Module):
 
         They come from the reference path, which makes all scores: for reading, not for speed.
         """
-        check_input_ids(input_ids, self.config.vocab_size)
-        key_lengths = self._key_lengths(input_ids, attention_mask)
-        weights = []
         with _inference(self):
-            hidden = self.embedding(input_ids.long())
-            angles = self._rotation(hidden)
-            for block in self._stack():
-                weights.append(
-                    block.attention.attention_weights(
-                        block.attention_norm(hidden), rotation=angles, key_lengths=key_lengths
-                    )
-                )
-                hidden = block(hidden, rotation=angles, key_lengths=key_lengths)
-        return weights
+            return [
+                attention.attention_weights(hidden, **context)
+                for attention, hidden, context in self._attention_inputs(input_ids, attention_mask)
+            ]
 
     def get_selected_tokens(
         self,
         input_ids: Int[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
     ) -> Bool[Tensor, "batch layers heads queries keys"]:
-        """Which keys each query may attend to: the pattern, causality and padding taken together.
+        """Which keys each query may attend to: pattern, causality, padding and selector together.
 
         The weights of `get_attention_weights` are zero wherever this is False. Like them it takes
         memory for all pairs.
         """
-        check_input_ids(input_ids, self.config.vocab_size)
-        key_lengths = self._key_lengths(input_ids, attention_mask)
-        batch, seq_len = input_ids.shape
-        layers = []
-        for block in self._stack():
-            pattern = block.attention.pattern
-            visible = visible_pairs(
-                pattern & Causal() if self.config.causal else pattern,
-                seq_len,
-                seq_len,
-                key_lengths,
-            )
-            layers.append(visible.expand(batch, self.config.n_heads, seq_len, seq_len))
-        return torch.stack(layers, dim=1).to(input_ids.device)
+        with _inference(self):
+            layers = [
+                attention.visible_keys(hidden, **context)
+                for attention, hidden, context in self._attention_inputs(input_ids, attention_mask)
+            ]
+        return torch.stack(layers, dim=1)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors` into `folder`, which is made if need be.
@@ -278,6 +263,18 @@ class SparseTransformer(nn.Module):
 
     def _stack(self) -> Iterator[SparseTransformerBlock]:
         return cast("Iterator[SparseTransformerBlock]", iter(self.blocks))
+
+    def _attention_inputs(
+        self, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Iterator[tuple[SelfAttention, Tensor, dict[str, Any]]]:
+        """The attention of each layer, the states that it reads, and its other arguments."""
+        check_input_ids(input_ids, self.config.vocab_size)
+        key_lengths = self._key_lengths(input_ids, attention_mask)
+        hidden = self.embedding(input_ids.long())
+        context = {"rotation": self._rotation(hidden), "key_lengths": key_lengths}
+        for block in self._stack():
+            yield block.attention, block.attention_norm(hidden), context
+            hidden = block(hidden, **context)
 
     def _logits(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         head = self.embedding.token if self.lm_head is None else self.lm_head

@@ -10,7 +10,9 @@ from sparse_transformers.models.feed_forward import FeedForward
 from sparse_transformers.models.key_value_cache import LayerCache
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.rotary import Rotation
+from sparse_transformers.models.selectors import Selector
 from sparse_transformers.models.self_attention import SelfAttention
+from sparse_transformers.models.token_shift import half_from_previous
 
 
 class SparseTransformerBlock(nn.Module):
@@ -33,6 +35,9 @@ class SparseTransformerBlock(nn.Module):
         backend: See `sparse_attention`.
         feed_forward: A module from (batch, seq, d_model) to the same shape that takes the place of
             the two linear maps.
+        token_shift: Make the key of a token from the token before it, and half of the feed-forward
+            part's input too. "What came after X?" then takes one layer instead of two.
+        selector: Chooses among the allowed keys of each query, by content.
 
     Source: Xiong et al. 2020, arXiv:2002.04745 (pre-norm). The norms have a gain and no bias.
     """
@@ -51,6 +56,8 @@ class SparseTransformerBlock(nn.Module):
         norm_eps: float = 1e-5,
         backend: Backend = "auto",
         feed_forward: nn.Module | None = None,
+        token_shift: bool = False,
+        selector: Selector | None = None,
     ) -> None:
         super().__init__()
         check_dropout(dropout)
@@ -65,7 +72,10 @@ class SparseTransformerBlock(nn.Module):
             n_kv_heads=n_kv_heads,
             causal=causal,
             backend=backend,
+            token_shift=token_shift,
+            selector=selector,
         )
+        self.token_shift = token_shift
         self.feed_forward_norm = nn.LayerNorm(d_model, eps=norm_eps, bias=False)
         self.feed_forward = FeedForward(d_model, d_ff) if feed_forward is None else feed_forward
         self.dropout = nn.Dropout(dropout)
@@ -90,4 +100,7 @@ class SparseTransformerBlock(nn.Module):
             self.attention_norm(hidden), rotation=rotation, key_lengths=key_lengths, cache=cache
         )
         hidden = hidden + self.dropout(attended)
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+        read = self.feed_forward_norm(hidden)
+        if self.token_shift:
+            read = half_from_previous(read, None if cache is None else cache.feed_forward_input)
+        return hidden + self.dropout(self.feed_forward(read))

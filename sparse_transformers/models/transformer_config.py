@@ -11,6 +11,7 @@ from sparse_transformers.models.attention_ops import BACKENDS, Backend
 from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
 from sparse_transformers.models.embeddings import check_positions
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+from sparse_transformers.models.selectors import make_selector
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class SparseTransformerConfig:
     """One of "rotary", "learned", "sinusoidal", "none"."""
     rotary_fraction: float = 1.0
     """Share of each head's dimensions that rotary positions turn."""
+    token_shift: bool = False
+    """Whether keys, and half of the feed-forward input, come from the token before."""
+    selector: dict[str, Any] | None = None
+    """Chooses each query's keys among the allowed ones: `{"name": "top_k", "top_k": 64}`."""
     dropout: float = 0.0
     tie_embeddings: bool = True
     """Whether the logits are products with the token embeddings, rather than a map of their own."""
@@ -74,6 +79,8 @@ class SparseTransformerConfig:
             raise ValueError(f"unknown backend {self.backend!r}; known are {', '.join(BACKENDS)}")
         check_positions(self.positions, self.d_model)
         self._check_rotary_fraction()
+        if self.selector is not None:
+            make_selector(self.selector)
         self.layer_patterns()
 
     @property

@@ -1,0 +1,165 @@
+"""Selectors: which keys a query attends to, by content rather than by position.
+
+A selector proposes keys for every query; `allowed_selection` then drops all that the pattern
+forbids. That order is what keeps it honest: a top-k over masked scores returns k keys even where
+fewer are allowed, so masking beforehand alone would let future tokens in.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+
+SCORES_PER_CHUNK = 1 << 22
+"""How many scores a selector holds at once: 16 MiB in single precision."""
+
+
+class Selector(nn.Module, ABC):
+    """Proposes keys for every query.
+
+    A module, because a selector may have weights to learn.
+    """
+
+    @abstractmethod
+    def select(
+        self,
+        hidden: Float[Tensor, "batch queries d_model"],
+        query: Float[Tensor, "batch heads queries dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        pattern: AttentionPattern,
+        key_lengths: Int[Tensor, "batch"] | None = None,
+    ) -> Int[Tensor, "batch heads queries selected"]:
+        """The chosen keys of every query, each at most once, in any order.
+
+        -1 stands for "no key". Fewer queries than keys means that the queries are the last
+        positions. What `pattern` forbids may be proposed: it is dropped later.
+
+        Args:
+            hidden: The states that the queries were projected from.
+            query: As attention will use them, positions included.
+            key: Likewise; perhaps fewer heads, each shared by a group of query heads.
+            pattern: Which pairs are allowed at all, causality included.
+            key_lengths: Keys at or beyond the length are padding.
+        """
+
+
+class TopKSelector(Selector):
+    """The `top_k` allowed keys with the largest scores: the choice that keeps most of the softmax.
+
+    It makes all scores to choose from, so it saves no time. It is the oracle that a cheap selector
+    is held against.
+
+    Source: Gupta et al. 2021, arXiv:2106.06899.
+    """
+
+    def __init__(self, top_k: int) -> None:
+        super().__init__()
+        check_whole(1, top_k=top_k)
+        self.top_k = top_k
+
+    @torch.no_grad()
+    def select(
+        self,
+        hidden: Float[Tensor, "batch queries d_model"],
+        query: Float[Tensor, "batch heads queries dim"],
+        key: Float[Tensor, "batch kv_heads keys dim"],
+        pattern: AttentionPattern,
+        key_lengths: Int[Tensor, "batch"] | None = None,
+    ) -> Int[Tensor, "batch heads queries selected"]:
+        batch, heads, q_len, _ = query.shape
+        k_len = key.shape[2]
+        key = key.repeat_interleave(heads // key.shape[1], dim=1)
+        n_selected = min(self.top_k, k_len)
+        selected = query.new_full((batch, heads, q_len, n_selected), -1, dtype=torch.long)
+        for rows in _chunks(q_len, batch * heads * k_len):
+            query_positions = torch.arange(rows.start, rows.stop, device=key.device) + k_len - q_len
+            stop = _last_candidate(pattern, query_positions, k_len)
+            keys = torch.arange(stop, device=key.device)
+            allowed = is_allowed(pattern, query_positions[:, None], keys)
+            if key_lengths is not None:
+                allowed = allowed & (keys < key_lengths[:, None, None, None])
+            scores = query[:, :, rows] @ key[:, :, :stop].transpose(-1, -2)
+            scores = scores.masked_fill(~allowed, -torch.inf)
+            n_here = min(n_selected, stop)
+            best = scores.topk(n_here, sorted=False)
+            selected[:, :, rows, :n_here] = best.indices.masked_fill(best.values == -torch.inf, -1)
+        return selected
+
+
+SELECTORS: dict[str, type[Selector]] = {"top_k": TopKSelector}
+"""Names for configurations. A new selector is one more entry."""
+
+
+def make_selector(options: Mapping[str, Any]) -> Selector:
+    """The selector of `{"name": "top_k", "top_k": 64}`.
+
+    Raises:
+        ValueError: An unknown name, or options that the selector does not have.
+    """
+    name = options.get("name")
+    if name not in SELECTORS:
+        raise ValueError(f"unknown selector {name!r}; known are {', '.join(SELECTORS)}")
+    values = {option: value for option, value in options.items() if option != "name"}
+    try:
+        return SELECTORS[name](**values)
+    except TypeError as error:
+        raise ValueError(f"selector {name!r} does not take {values}: {error}") from error
+
+
+def allowed_selection(
+    selected: Int[Tensor, "batch heads queries selected"],
+    pattern: AttentionPattern,
+    k_len: int,
+    key_lengths: Int[Tensor, "batch"] | None = None,
+) -> Int[Tensor, "batch heads queries selected"]:
+    """The selection with -1 in place of every key that the pattern or the padding hides."""
+    q_len = selected.shape[2]
+    queries = torch.arange(k_len - q_len, k_len, device=selected.device)[:, None]
+    allowed = is_allowed(pattern, queries, selected) & (selected >= 0)
+    if key_lengths is not None:
+        allowed = allowed & (selected < key_lengths[:, None, None, None])
+    return selected.masked_fill(~allowed, -1)
+
+
+def selection_mask(
+    selected: Int[Tensor, "batch heads queries selected"], k_len: int
+) -> Bool[Tensor, "batch heads queries keys"]:
+    """The dense mask of a selection: for reading and testing."""
+    # The extra column takes the -1s, and is cut off.
+    mask = selected.new_zeros(*selected.shape[:3], k_len + 1, dtype=torch.bool)
+    return mask.scatter(-1, selected % (k_len + 1), True)[..., :k_len]
+
+
+def is_allowed(pattern: AttentionPattern, queries: Tensor, keys: Tensor) -> Tensor:
+    """`pattern.allows`, with the heads in the third dimension from the end if it is `PerHead`."""
+    if not isinstance(pattern, PerHead):
+        return torch.as_tensor(pattern.allows(queries, keys), device=keys.device)
+    of_heads = keys.unbind(-3) if keys.ndim > 2 else [keys] * len(pattern.patterns)
+    rules = [
+        torch.as_tensor(each.allows(queries, of_head), device=keys.device)
+        for each, of_head in zip(pattern.patterns, of_heads, strict=True)
+    ]
+    return torch.stack(torch.broadcast_tensors(*rules), dim=-3)
+
+
+def _chunks(q_len: int, scores_per_query: int) -> Iterator[slice]:
+    step = max(1, SCORES_PER_CHUNK // scores_per_query)
+    for start in range(0, q_len, step):
+        yield slice(start, min(start + step, q_len))
+
+
+def _last_candidate(pattern: AttentionPattern, queries: Tensor, k_len: int) -> int:
+    """How many of the first keys these queries can see at most."""
+    ranges = None
+    if not isinstance(pattern, PerHead):
+        ranges = pattern.candidate_keys(queries[:1], queries[-1:], k_len)
+    if ranges is None:
+        return k_len
+    stops = [int(torch.as_tensor(stop).max()) for _, stop in ranges]
+    return max(1, min(k_len, max(stops, default=1)))
