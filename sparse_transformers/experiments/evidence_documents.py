@@ -141,10 +141,10 @@ def make_documents(
 
     claimed = random(n_documents, n_facts).argsort(1)[:, :n_claims]
     true_cities = cities.gather(1, claimed)
-    other_fact = (claimed + whole(1, n_facts, n_documents, n_claims)) % n_facts
-    other_cities = cities.gather(1, other_fact)
+    is_other = cities[:, None, :] != true_cities[:, :, None]  # (documents, claims, facts)
+    other_fact = (random(*is_other.shape) * is_other).argmax(-1)
     any_other = (true_cities + whole(1, len(CITIES), n_documents, n_claims)) % len(CITIES)
-    other_cities = torch.where(other_cities == true_cities, any_other, other_cities)
+    other_cities = cities.gather(1, other_fact).where(is_other.any(-1), any_other)
     is_true = whole(0, 2, n_documents, n_claims).bool()
     name_positions = seq_len + CLAIM_LENGTH * torch.arange(n_claims) + 1
     input_ids[:, name_positions - 1] = VOCABULARY.index(QUESTION)

@@ -37,6 +37,7 @@ class Curriculum:
         tokens_per_step: documents of a step, in tokens; at least one document, at most 64.
         good_enough_nats: the next stage begins when the running mean of the verdict loss falls
             below.
+        least_steps: the shortest that a stage may take before that.
         polish_steps: how long the last stage goes on after that, with a falling learning rate.
         most_steps: the longest that one stage may take.
     """
@@ -44,6 +45,7 @@ class Curriculum:
     lengths: tuple[int, ...] = (16, 32, 64, 256, 1024)
     tokens_per_step: int = 2048
     good_enough_nats: float = 0.1
+    least_steps: int = 20
     polish_steps: int = 60
     most_steps: int = 2000
 
@@ -124,7 +126,7 @@ def train_on_documents(
                 mean_loss += 0.1 * (loss - mean_loss)
                 if left is not None:
                     left -= 1
-                elif step >= 20 and mean_loss < curriculum.good_enough_nats:
+                elif step >= curriculum.least_steps and mean_loss < curriculum.good_enough_nats:
                     left = polish
                 bar.set_postfix_str(f"verdict loss {mean_loss:.3f}", refresh=False)
                 bar.update()

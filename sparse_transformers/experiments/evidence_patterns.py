@@ -9,6 +9,9 @@ from sparse_transformers.models.pattern_base import AttentionPattern, Causal
 
 Choice = dict[str, Any]
 
+ALWAYS_SEEN = ("dense", "top_k")
+"""Arms whose rule hides nothing that is earlier."""
+
 N_SINKS = 4
 N_GLOBAL = 16
 BLOCK = 16
@@ -65,7 +68,7 @@ def evidence_arm(name: str, seq_len: int, keys_per_query: int) -> EvidenceArm:
     causal_pairs = seq_len * (seq_len + 1) // 2
     window = min(keys_per_query, seq_len)
     budget = window * seq_len - window * (window - 1) // 2
-    if name in ("dense", "top_k"):
+    if name in ALWAYS_SEEN:
         top_k = None if name == "dense" else keys_per_query
         pairs = causal_pairs if name == "dense" else budget
         return EvidenceArm(name, seq_len, {"name": "dense"}, top_k, pairs, causal_pairs)

@@ -29,7 +29,12 @@ from sparse_transformers.experiments.evidence_model import (
     verdict_logits_of,
     with_attention,
 )
-from sparse_transformers.experiments.evidence_patterns import ARMS, EvidenceArm, evidence_arm
+from sparse_transformers.experiments.evidence_patterns import (
+    ALWAYS_SEEN,
+    ARMS,
+    EvidenceArm,
+    evidence_arm,
+)
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 
@@ -48,8 +53,9 @@ class EvidenceRecallSettings:
         keys_per_query: how many keys a query of every sparse arm sees, about.
         n_documents: for each length and seed; 16 claims each.
         n_seeds: models, each with weights, training documents and test documents of its own.
-        adaptation_steps: how long each sparse model trains on, at the longest length of the
-            curriculum, before it is tested again; 0 for not at all.
+        adaptation_steps: how long the dense model trains on with each pattern before it is tested
+            again; 0 for not at all.
+        adaptation_length: tokens of facts and filler in that training.
     """
 
     curriculum: Curriculum = field(default_factory=Curriculum)
@@ -58,6 +64,7 @@ class EvidenceRecallSettings:
     n_documents: int = 20
     n_seeds: int = 1
     adaptation_steps: int = 0
+    adaptation_length: int = 1024
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,11 @@ class EvidenceRecall:
     most_change_from_beyond: float
     example: str
 
+    @property
+    def arm_names(self) -> list[str]:
+        """The arms, in the order of the tables."""
+        return list(dict.fromkeys(arm.name for arm in self.arms))
+
     def arm(self, name: str, seq_len: int) -> EvidenceArm:
         """What an arm costs at a length."""
         return next(each for each in self.arms if (each.name, each.seq_len) == (name, seq_len))
@@ -160,19 +172,19 @@ def measure_evidence_recall(
         )
         models.append(TrainedModel(model_seed, tuple(stages), seconds))
         for name in ARMS:
-            say(f"claims with {name} attention, seed {model_seed}")
-            for adapted in (False, True) if settings.adaptation_steps else (False,):
-                model = dense
-                if adapted:
-                    model = _adapt(dense, name, settings, model_seed, progress)
+            say(f"checking claims with {name} attention, seed {model_seed}")
+            tested = [(False, dense)]
+            if settings.adaptation_steps and name not in ALWAYS_SEEN:
+                tested.append((True, _adapt(dense, name, settings, model_seed, progress)))
+            for adapted, weights in tested:
                 for seq_len in settings.lengths:
                     arm = arms[name, seq_len]
-                    tested = with_attention(model, **arm.model_changes())
+                    model = with_attention(weights, **arm.model_changes())
                     documents = _test_documents(seq_len, settings.n_documents, model_seed)
-                    right = verdict_logits_of(tested, documents).argmax(-1) == documents.is_true
+                    right = verdict_logits_of(model, documents).argmax(-1) == documents.is_true
                     reach = _reach_of_claims(arm.rule(), documents, dense.config.n_layers)
                     verdicts += _count(name, seq_len, model_seed, adapted, right, reach, documents)
-                    change = max(change, _change_from_beyond(tested, arm.rule(), documents))
+                    change = max(change, change_from_beyond(model, arm.rule(), documents))
     example = make_documents(
         1, 24, n_facts=6, n_claims=2, generator=torch.Generator().manual_seed(seed)
     )
@@ -211,14 +223,15 @@ def _adapt(
     seed: int,
     progress: bool,
 ) -> SparseTransformer:
-    """The dense model, trained on with another attention at the longest length of training."""
-    seq_len = settings.curriculum.lengths[-1]
+    """The dense model, trained on with another attention."""
+    seq_len = settings.adaptation_length
     arm = evidence_arm(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
     model = with_attention(dense, **arm.model_changes())
     more = replace(
         settings.curriculum,
         lengths=(seq_len,),
         good_enough_nats=math.inf,
+        least_steps=1,
         polish_steps=settings.adaptation_steps,
     )
     train_on_documents(model, more, seed=seed + 1000, progress=progress)
@@ -270,7 +283,7 @@ def _count(
     return counts
 
 
-def _change_from_beyond(
+def change_from_beyond(
     model: SparseTransformer, rule: AttentionPattern, documents: EvidenceDocuments
 ) -> float:
     """How much the first verdict changes when all tokens out of its reach are replaced."""
