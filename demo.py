@@ -3,6 +3,8 @@
     python demo.py                     about four minutes on two cores
     python demo.py --preset smoke      a look in under a minute
     python demo.py --text FILE         the models read this file instead of Python's help topics
+    python demo.py --liar DIR          claims from the LIAR data set instead of synthetic ones;
+                                       also --truthfulqa FILE and --judged FILE
 
 Every number in the report was measured or counted in the run that wrote it. `results.json` holds
 them all, and figures and report are made from that file alone.
@@ -18,137 +20,24 @@ import matplotlib
 
 matplotlib.use("Agg")  # before anything draws: figures go to files, and no window opens
 
-from sparse_transformers.experiments import attention_scaling as scaling
-from sparse_transformers.experiments import attention_scaling_figures as scaling_figures
-from sparse_transformers.experiments import attention_scaling_report as scaling_report
-from sparse_transformers.experiments import model_comparison as comparison
-from sparse_transformers.experiments import model_comparison_figures as comparison_figures
-from sparse_transformers.experiments import model_comparison_report as comparison_report
-from sparse_transformers.experiments import pattern_survey as survey
-from sparse_transformers.experiments import pattern_survey_figures as survey_figures
-from sparse_transformers.experiments import pattern_survey_report as survey_report
-from sparse_transformers.experiments.tour import REPORT, Part, Section, prepare_tour, run_tour
+from sparse_transformers.experiments import (
+    attention_scaling_section,
+    evidence_recall_section,
+    model_comparison_section,
+    pattern_survey_section,
+)
+from sparse_transformers.experiments.claim_tables import load_tables
+from sparse_transformers.experiments.tour import REPORT, prepare_tour, run_tour
 from sparse_transformers.training.data import ByteCorpus, default_text, load_bytes, text_to_bytes
 from sparse_transformers.utils.runtime import seed_everything
 
 PRESETS = ("smoke", "default", "full")
 
 SECTIONS = [
-    Section(
-        name="attention_patterns",
-        title="Attention patterns",
-        presets={
-            "smoke": survey.PatternSurveySettings(measured_len=1024, repeats=3),
-            "default": survey.PatternSurveySettings(),
-            "full": survey.PatternSurveySettings(n_heads=8, repeats=15),
-        },
-        result=survey.PatternSurvey,
-        run=lambda visit: survey.survey_patterns(visit.settings, seed=visit.seed, say=visit.say),
-        parts=[
-            Part(
-                "Which earlier tokens may each token attend to?",
-                "attention_patterns_comparison.png",
-                survey_figures.draw_pictures,
-                survey_report.describe_pictures,
-            ),
-            Part(
-                "What does skipping pairs bring?",
-                "sparsity_analysis.png",
-                survey_figures.draw_costs,
-                survey_report.describe_costs,
-            ),
-            Part(
-                "How far back does a token hear?",
-                "reach.png",
-                survey_figures.draw_reach,
-                survey_report.describe_reach,
-            ),
-        ],
-    ),
-    Section(
-        name="efficiency_analysis",
-        title="Efficiency",
-        presets={
-            "smoke": scaling.AttentionScalingSettings(
-                lengths=(256, 512, 1024, 2048),
-                longer_lengths=(4096,),
-                fit_from=512,
-                longest_mask=1024,
-                memory_lengths=(512, 1024, 2048),
-                longest_stored=2048,
-                counted_lengths=(1024, 2048, 4096, 16384),
-                longest_counted_blocks=2048,
-                repeats=3,
-            ),
-            "default": scaling.AttentionScalingSettings(),
-            "full": scaling.AttentionScalingSettings(
-                lengths=(256, 512, 1024, 2048, 4096, 8192, 16384),
-                longer_lengths=(32768, 65536),
-                longest_mask=8192,
-                memory_lengths=(1024, 2048, 4096, 8192, 16384, 32768, 65536),
-                longest_counted_blocks=16384,
-                repeats=15,
-            ),
-        },
-        result=scaling.AttentionScaling,
-        run=lambda visit: scaling.measure_attention_scaling(
-            visit.settings, seed=visit.seed, say=visit.say
-        ),
-        parts=[
-            Part(
-                "How does the time grow with the length?",
-                "scaling.png",
-                scaling_figures.draw_times,
-                scaling_report.describe_times,
-            ),
-            Part(
-                "How does the memory grow with the length?",
-                "memory_scaling.png",
-                scaling_figures.draw_memory_growth,
-                scaling_report.describe_memory_growth,
-            ),
-            Part(
-                "How much memory could sparsity save?",
-                "memory_savings_heatmap.png",
-                scaling_figures.draw_memory_table,
-                scaling_report.describe_memory_table,
-            ),
-            Part(
-                "How many operations does sparsity save?",
-                "flops_reduction.png",
-                scaling_figures.draw_operations,
-                scaling_report.describe_operations,
-            ),
-        ],
-    ),
-    Section(
-        name="model_comparison",
-        title="Dense and sparse models",
-        presets={
-            "smoke": comparison.ModelComparisonSettings(
-                seq_len=1024, n_seeds=1, seconds=3, eval_every=10
-            ),
-            "default": comparison.ModelComparisonSettings(),
-            "full": comparison.ModelComparisonSettings(n_seeds=5, seconds=45, valid_windows=8),
-        },
-        result=comparison.ModelComparison,
-        run=lambda visit: comparison.compare_models(
-            visit.settings,
-            visit.corpus,
-            seed=visit.seed,
-            say=visit.say,
-            progress=visit.progress,
-        ),
-        check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
-        parts=[
-            Part(
-                "Which model learns most in the same time?",
-                "architecture_comparison.png",
-                comparison_figures.draw_comparison,
-                comparison_report.describe_comparison,
-            )
-        ],
-    ),
+    pattern_survey_section.SECTION,
+    attention_scaling_section.SECTION,
+    model_comparison_section.SECTION,
+    evidence_recall_section.SECTION,
 ]
 """In the order of the tour. A new section is one more entry."""
 
@@ -159,6 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         seed_everything(arguments.seed)
         corpus = _load(arguments.text)
+        tables = load_tables(
+            liar=arguments.liar,
+            truthfulqa=arguments.truthfulqa,
+            judged=arguments.judged,
+            seed=arguments.seed,
+        )
         folder = prepare_tour(
             SECTIONS, arguments.preset, corpus, arguments.output, only=arguments.sections
         )
@@ -170,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.preset,
         corpus,
         folder,
+        tables=tables,
         only=arguments.sections,
         seed=arguments.seed,
         say=_clock(),
@@ -194,6 +90,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--text", metavar="FILE", help="any file, read as bytes (default: Python's help topics)"
     )
+    for flag, metavar, meaning in (
+        ("--liar", "DIR", "the folder of the LIAR data set: train.tsv, valid.tsv"),
+        ("--truthfulqa", "FILE", "TruthfulQA.csv"),
+        ("--judged", "FILE", "answers that people judged, as lines of JSON"),
+    ):
+        parser.add_argument(flag, metavar=metavar, help=f"{meaning} (default: synthetic claims)")
     parser.add_argument(
         "--output", metavar="DIR", default="outputs", help="where to write (default: %(default)s)"
     )

@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 
 import demo
+from sparse_transformers.experiments.evidence_model import Curriculum
 from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
 
 PROMISED = {
     "attention_patterns/attention_patterns_comparison.png",
     "attention_patterns/reach.png",
     "attention_patterns/sparsity_analysis.png",
+    "evidence_recall/evidence_reach.png",
+    "evidence_recall/evidence_recall.png",
     "efficiency_analysis/flops_reduction.png",
     "efficiency_analysis/memory_savings_heatmap.png",
     "efficiency_analysis/memory_scaling.png",
@@ -33,6 +36,12 @@ SMALLER = {
         "repeats": 1,
     },
     "model_comparison": {"seq_len": 64, "d_model": 32, "seconds": 0.2, "eval_every": 2},
+    "evidence_recall": {
+        "curriculum": Curriculum(lengths=(16,), most_steps=3),
+        "lengths": (32, 64),
+        "keys_per_query": 8,
+        "n_documents": 3,
+    },
 }
 MEGABYTE = 1_000_000
 
@@ -87,7 +96,7 @@ def test_chosen_sections_alone_are_run_and_the_rest_is_named(tmp_path, small_sec
     results = json.loads((tmp_path / RESULTS).read_text())
     assert list(results["sections"]) == ["attention_patterns"]
     report = (tmp_path / REPORT).read_text()
-    assert "## Not measured in this run\n\nEfficiency, Dense and sparse models." in report
+    assert "## Not measured in this run\n\nEfficiency, Dense and sparse models, " in report
 
 
 def test_text_file_is_read_instead_of_the_default(tmp_path, small_sections):

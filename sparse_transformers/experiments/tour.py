@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from sparse_transformers.efficiency.attention_report import make_writable_folder
+from sparse_transformers.experiments.claim_tables import Tables
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.report import image, prose, table
@@ -59,6 +60,8 @@ class Visit:
     Attributes:
         settings: the section's own, of the chosen preset.
         corpus: the text of the tour.
+        tables: published data sets that the user has named; without any, sections about
+            truthfulness make synthetic ones.
         seed: of every random choice.
         say: is told what comes next.
         progress: whether to show progress bars.
@@ -66,6 +69,7 @@ class Visit:
 
     settings: Any
     corpus: ByteCorpus
+    tables: Tables
     seed: int
     say: Callable[[str], object]
     progress: bool = False
@@ -126,6 +130,7 @@ def run_tour(
     corpus: ByteCorpus,
     folder: Path,
     *,
+    tables: Tables | None = None,
     only: Collection[str] | None = None,
     seed: int = 0,
     say: Callable[[str], object] = lambda step: None,
@@ -138,6 +143,7 @@ def run_tour(
         preset: which of their settings to use.
         corpus: the text.
         folder: where `prepare_tour` has been.
+        tables: published data sets, by name.
         only: run the sections of these names; the report names the others as not run.
         seed: of every random choice.
         say: is told what comes next.
@@ -149,6 +155,7 @@ def run_tour(
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "text": {"name": corpus.name, "bytes": len(corpus.content), "sha256": corpus.sha256()},
+        "tables": {name: len(table) for name, table in (tables or {}).items()},
         "environment": environment(),
         "seconds": 0.0,
         "sections": {},
@@ -158,6 +165,7 @@ def run_tour(
         visit = Visit(
             settings=section.presets[preset],
             corpus=corpus,
+            tables=tables or {},
             seed=seed,
             say=partial(_say_in, section, say),
             progress=progress,
@@ -208,10 +216,12 @@ def _publish(results: Results, section: Section, sections: Sequence[Section], fo
 
 def _render_head(results: Results) -> str:
     machine, text = results["environment"], results["text"]
+    tables = [f"{name}, {n_rows:,} rows" for name, n_rows in results["tables"].items()]
     about = [
         ("preset", results["preset"]),
         ("seed", str(results["seed"])),
         ("text", f"{text['name']}, {text['bytes']:,} bytes, SHA-256 {text['sha256'][:12]}…"),
+        ("claims", "; ".join(tables) or "synthetic"),
         ("started", results["started"]),
         ("wall time", f"{results['seconds']:.0f} s"),
         ("processor", f"{machine['cpu']}, {machine['threads']} threads"),
