@@ -121,7 +121,7 @@ def allowed_selection(
     """The selection with -1 in place of every key that the pattern or the padding hides."""
     q_len = selected.shape[2]
     queries = torch.arange(k_len - q_len, k_len, device=selected.device)[:, None]
-    allowed = is_allowed(pattern, queries, selected) & (selected >= 0)
+    allowed = is_allowed(pattern, queries, selected)  # whatever it says of -1
     if key_lengths is not None:
         allowed = allowed & (selected < key_lengths[:, None, None, None])
     return selected.masked_fill(~allowed, -1)

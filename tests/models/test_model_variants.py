@@ -6,7 +6,7 @@ from model_examples import VOCAB_SIZE, ids, model
 
 from sparse_transformers.interpretability.causality import find_future_leak
 from sparse_transformers.models import self_attention
-from sparse_transformers.models.selectors import SELECTORS
+from sparse_transformers.models.selectors import SELECTORS, TopKSelector
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 
@@ -47,6 +47,20 @@ def test_a_selection_that_is_not_intersected_would_leak(monkeypatch):
 
     monkeypatch.setattr(self_attention, "allowed_selection", keep_all)
     assert find_future_leak(model(**VARIANTS["top 3 of all"]), ids(1)).leaks
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_selector_that_proposes_everything_gets_what_the_pattern_allows(monkeypatch, causal):
+    def propose_everything(self, hidden, query, key, pattern, key_lengths=None):
+        return torch.arange(key.shape[2]).expand(*query.shape[:3], key.shape[2])
+
+    monkeypatch.setattr(TopKSelector, "select", propose_everything)
+    mask = torch.arange(21) < torch.tensor([13, 21])[:, None]
+    plain = model(causal=causal)
+    greedy = model(causal=causal, selector=SELECTOR_EXAMPLES["top_k"])
+    expected = plain.get_selected_tokens(ids(), mask)
+    assert torch.equal(greedy.get_selected_tokens(ids(), mask), expected)
+    torch.testing.assert_close(greedy(ids(), mask), plain(ids(), mask), rtol=0, atol=1e-12)
 
 
 @every_variant

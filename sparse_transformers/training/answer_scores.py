@@ -1,0 +1,69 @@
+"""How probable a byte model finds an answer to a question."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sparse_transformers.training.data import pad_texts
+
+PROMPT = "Q: {question}\nA:"
+"""What stands before the answer; `{question}` is filled in."""
+
+
+@torch.no_grad()
+def answer_log_probabilities(
+    model: nn.Module,
+    questions: Sequence[str],
+    answers: Sequence[str],
+    *,
+    prompt: str = PROMPT,
+    batch_size: int = 64,
+) -> Float[Tensor, "answers"]:
+    """The log-probability of each answer after its question, in nats, summed over its bytes.
+
+    The sum is not divided by the length, as in TruthfulQA's own scoring; the boundary between
+    prompt and answer is exact, because bytes are the tokens.
+
+    Args:
+        model: a causal language model of bytes, from ids (batch, seq) to logits (batch, seq, 256).
+        questions: one for each answer.
+        answers: without the blank before them, which is scored too.
+        prompt: what to put before an answer.
+        batch_size: answers that the model sees at once; those of similar length go together.
+
+    Raises:
+        ValueError: not as many questions as answers, an empty answer, or a prompt without its
+            place for the question.
+
+    Source: Lin, Hilton and Evans 2022, arXiv:2109.07958, section 3.2.
+    """
+    if len(questions) != len(answers):
+        raise ValueError(
+            f"there must be a question for each of the {len(answers)} answers, got {len(questions)}"
+        )
+    if "{question}" not in prompt:
+        raise ValueError(f"prompt must contain {{question}}, got {prompt!r}")
+    empty = [place for place, answer in enumerate(answers) if not answer]
+    if empty:
+        raise ValueError(f"answers must not be empty, got an empty one at index {empty[0]}")
+
+    prompts = [prompt.replace("{question}", question) for question in questions]
+    texts = [before + " " + answer for before, answer in zip(prompts, answers, strict=True)]
+    n_given = torch.tensor([len(before.encode()) for before in prompts])
+    n_bytes = torch.tensor([len(text.encode()) for text in texts])
+    device = next(model.parameters()).device
+    scores = torch.empty(len(texts), dtype=torch.float64)
+    was_training = model.training
+    model.eval()
+    for rows in n_bytes.argsort().split(batch_size):
+        ids, _ = pad_texts([texts[row] for row in rows], int(n_bytes[rows].max()))
+        # A causal model does not look at the padding, which stands behind every scored byte.
+        log_probs = model(ids[:, :-1].to(device)).float().log_softmax(-1).cpu()
+        of_bytes = log_probs.gather(-1, ids[:, 1:, None])[..., 0].double()
+        place = torch.arange(1, ids.shape[1])
+        is_answer = (place >= n_given[rows, None]) & (place < n_bytes[rows, None])
+        scores[rows] = (of_bytes * is_answer).sum(1)
+    model.train(was_training)
+    return scores
