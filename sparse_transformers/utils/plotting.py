@@ -33,7 +33,7 @@ STYLES = {
     "longformer": Style("Longformer", "#CC79A7", "P"),
     "bigbird": Style("BigBird", "#7A4E9E", "X"),
     "sinks": Style("sinks + window", "#117A65", "h"),
-    "top_k": Style("exact top-k", "#B2182B", "*"),
+    "top_k": Style("exact top-k", "#B2182B", "p"),
     "block": Style("block sparse", "#35B779", "<"),
     "random": Style("random pairs", "#999999", ">"),
     "masked": Style("dense with a mask", "#8C6D31", "d"),
