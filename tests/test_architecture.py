@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "efficiency": {"models", "utils"},
     "experiments": SUBPACKAGES,
     "__init__": SUBPACKAGES - {"experiments"},
-    "cli": SUBPACKAGES | {"__init__"},
+    "commands": SUBPACKAGES,
+    "cli": {"commands"},
     "__main__": {"cli"},
 }
 
@@ -47,7 +48,7 @@ OPTIONAL = {
     "wandb",
     "x_transformers",
 }
-MAY_PRINT = {PACKAGE / "cli.py", REPOSITORY / "demo.py"}
+MAY_PRINT = {PACKAGE / "cli.py", *PACKAGE.glob("commands/*.py"), REPOSITORY / "demo.py"}
 UNPICKLERS = {"cloudpickle", "dill", "joblib", "pickle", "shelve"}
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import sparse_transformers
-from sparse_transformers.cli import PATTERN_ARGUMENTS, main
+from sparse_transformers.cli import main
+from sparse_transformers.commands.pattern_arguments import PATTERN_ARGUMENTS
 from sparse_transformers.models.attention_patterns import PATTERNS
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 

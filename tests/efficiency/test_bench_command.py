@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sparse_transformers.cli import main, parse_pattern
+from sparse_transformers.cli import main
+from sparse_transformers.commands.pattern_arguments import parse_pattern
 from sparse_transformers.efficiency import attention_report
 from sparse_transformers.efficiency.attention_report import README_END, README_START, RESULTS
 from sparse_transformers.models.attention_patterns import (

@@ -1,0 +1,1 @@
+"""The commands of `python -m sparse_transformers`, one file each."""
