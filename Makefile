@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-readme clean
+.PHONY: help install demo test check format bench readme clean
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=/path/to/python3] [ARGS='options for demo, test or bench']"
@@ -34,8 +34,8 @@ format: $(INSTALLED) ## format the sources and mend what ruff can mend
 bench: $(INSTALLED_BENCH) ## time attention beside other libraries
 	@$(BIN)/python -m sparse_transformers bench attention $(ARGS)
 
-bench-readme: $(INSTALLED) ## put the recorded benchmark into the README
-	@$(BIN)/python -m sparse_transformers bench readme
+readme: $(INSTALLED) ## put the tables of recorded runs into the README
+	@$(BIN)/python -m sparse_transformers readme
 
 clean: ## back to a bare clone, except for runs/ and checkpoints/
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

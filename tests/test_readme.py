@@ -58,13 +58,10 @@ def test_file_tree_names_real_files() -> None:
         assert any(place.exists() for place in places), name
 
 
-def test_benchmark_tables_are_those_of_the_recorded_run() -> None:
-    from sparse_transformers.efficiency.attention_report import (
-        README_END,
-        README_START,
-        render_markdown,
-    )
+def test_tables_are_those_of_the_recorded_runs() -> None:
+    from sparse_transformers.commands.readme import RECORDED
+    from sparse_transformers.utils.readme import end_mark, start_mark
 
-    recorded = ROOT / "outputs" / "attention_benchmark" / "attention_benchmark.json"
-    tables = README.split(README_START)[1].split(README_END)[0]
-    assert tables.strip() == render_markdown(recorded)
+    for name, render in RECORDED.items():
+        written = README.split(start_mark(name))[1].split(end_mark(name))[0]
+        assert written.strip() == render(ROOT / "outputs"), name

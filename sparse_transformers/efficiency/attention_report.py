@@ -15,8 +15,6 @@ from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_t
 
 RESULTS = "attention_benchmark.json"
 PLOT = "attention_benchmark.png"
-README_START = "<!-- attention benchmark: written by `make bench-readme` -->"
-README_END = "<!-- end of attention benchmark -->"
 
 
 def make_writable_folder(path: str | Path) -> Path:
@@ -111,18 +109,3 @@ def _where(environments: Sequence[dict[str, Any]]) -> str:
         if environments[0][name] is not None
     }
     return f"Measured with {', '.join(f'{name} {value}' for name, value in values.items())}."
-
-
-def put_into_readme(readme: Path, tables: str) -> None:
-    """Replace what stands between the two comments that mark the benchmark's place.
-
-    Raises:
-        OSError: the file cannot be read or written.
-        ValueError: it lacks the marks.
-    """
-    text = readme.read_text(encoding="utf-8")
-    if text.count(README_START) != 1 or text.count(README_END) != 1:
-        raise ValueError(f"{readme} must hold {README_START!r} and {README_END!r} once each")
-    before, rest = text.split(README_START)
-    _, after = rest.split(README_END)
-    atomic_write_text(readme, f"{before}{README_START}\n{tables}\n{README_END}{after}")

@@ -101,6 +101,34 @@ def describe_reach(recall: EvidenceRecall) -> str:
     return "\n\n".join(parts)
 
 
+def summarise(recall: EvidenceRecall) -> str:
+    """The findings in short: one table, and what follows from it."""
+    longest = max(recall.settings.lengths)
+    rows = [
+        (
+            style_of(name).label,
+            percent(recall.arm(name, longest).density),
+            *(_reach_share(recall, name, longest, reach, adapted=False) for reach in REACHES),
+        )
+        for name in recall.arm_names
+    ]
+    headers = ("attention", "pairs", *REACH_LABELS.values())
+    verdicts = [_top_k_verdict(recall, seq_len) for seq_len in recall.settings.lengths]
+    verdicts += [_window_verdict(recall, longest), _relay_verdict(recall, longest, adapted=False)]
+    if recall.settings.adaptation_steps:
+        verdicts.append(_relay_verdict(recall, longest, adapted=True))
+    seeds = "one seed" if len(recall.models) == 1 else f"{len(recall.models)} seeds"
+    return "\n\n".join(
+        [
+            prose(f"""
+            Right verdicts at {longest:,} tokens over {seeds}, with 95% intervals, by what the rule
+            of each pattern says of the fact; a guess is right in 50%:"""),
+            table(headers, rows),
+            bullets([*verdicts, _beyond_verdict(recall)]),
+        ]
+    )
+
+
 def _top_k_verdict(recall: EvidenceRecall, seq_len: int) -> str:
     arm = recall.arm("top_k", seq_len)
     right = accuracy(recall.chosen(arm="top_k", seq_len=seq_len, adapted=False))

@@ -189,6 +189,25 @@ def _say_in(section: Section, say: Callable[[str], object], step: str) -> None:
     say(f"{section.name}: {step}")
 
 
+def read_recorded(path: Path, section: Section) -> tuple[Any, str]:
+    """A section's result in the results of an earlier run, and a line about that run.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds something else, or not this section.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        machine = results["environment"]
+        where = (
+            f"Measured with Python {machine['python']}, torch {machine['torch']}, "
+            f"{machine['threads']} threads of {machine['cpu']}, commit {machine['commit']}."
+        )
+        return _result_of(section, results), where
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} must be the results of {section.name}") from error
+
+
 def render_report(results: Results, sections: Sequence[Section]) -> str:
     """The report as Markdown: a function of the results alone."""
     done = [section for section in sections if section.name in results["sections"]]

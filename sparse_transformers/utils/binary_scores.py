@@ -22,7 +22,7 @@ def check_binary_scores(
         raise ValueError(
             f"y_true and scores must have one axis, got shapes {labels.shape} and {scores.shape}"
         )
-    wrong = ~np.isin(labels, (0, 1)) | (labels.dtype.kind not in "biufO")
+    wrong = ~np.isin(labels, (0, 1))
     if wrong.any():
         example = labels[wrong].tolist()[0]
         raise ValueError(f"y_true must hold 0 and 1, or booleans, got {example!r}")

@@ -193,7 +193,8 @@ def _predict(
         if len(set(codes[train])) == 1:  # one group held all other labels: nothing to fit
             predicted[held_out] = codes[train][0]
             continue
-        predicted[held_out] = model.fit(features[train], codes[train]).predict(features[held_out])
+        model.fit(features[train], codes[train])
+        predicted[held_out] = model.predict(features[held_out])
     return predicted
 
 

@@ -60,7 +60,8 @@ def roc_with_band(
     grid = np.linspace(0, 1, n_points)
 
     def curve_and_auc(truth: NDArray[np.bool_], scores: NDArray[Any]) -> NDArray[Any]:
-        return np.append(_true_positive_rates(truth, scores, grid), roc_auc(truth, scores))
+        auc = roc_auc(truth, scores)  # first, for it refuses a resample that lacks a class
+        return np.append(_true_positive_rates(truth, scores, grid), auc)
 
     *tpr, auc = curve_and_auc(truth, scores).tolist()
     values = bootstrap_values(

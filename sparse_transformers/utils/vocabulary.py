@@ -133,9 +133,7 @@ def _expected_distinct(counts: Sequence[int], sample: int) -> float | None:
     if total < sample:
         return None
     others = total - np.asarray(counts, dtype=np.float64)
-    possible = others >= sample  # else the word cannot be missing from the sample
-    others = others[possible]
-    log_missing = (
+    log_missing = (  # minus infinity for a word that every sample must hold
         gammaln(others + 1)
         - gammaln(others - sample + 1)
         - gammaln(total + 1)

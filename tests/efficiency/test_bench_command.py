@@ -7,7 +7,6 @@ import pytest
 from sparse_transformers.cli import main
 from sparse_transformers.commands.pattern_arguments import parse_pattern
 from sparse_transformers.efficiency import attention_report
-from sparse_transformers.efficiency.attention_report import README_END, README_START, RESULTS
 from sparse_transformers.models.attention_patterns import (
     Causal,
     Fixed,
@@ -118,30 +117,3 @@ def test_pattern_is_read_from_its_name_and_options(text, pattern):
 def test_other_text_is_no_pattern(text):
     with pytest.raises(ValueError, match="must look like local:window_size=256"):
         parse_pattern(text)
-
-
-def test_readme_gets_the_recorded_tables_and_keeps_its_words(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{README_START}\nold\n{README_END}\nafter\n")
-    request = ["--seq-lens", "64", "--patterns", "local:window_size=8", "--layouts", "64"]
-    assert bench(*request, *TWO_ARMS, "--output", str(tmp_path)) == 0
-
-    assert main(["bench", "readme", "--results", str(tmp_path), "--readme", str(readme)]) == 0
-
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert text.count("| 64 | sparse_transformers | `LocalWindow(window_size=8)` |") == 2
-    assert "Building the layout" in text
-
-
-def test_readme_without_results_is_refused_and_left_alone(tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text("words\n")
-    (tmp_path / RESULTS).write_text("{}")
-
-    assert main(["bench", "readme", "--results", str(tmp_path), "--readme", str(readme)]) == 2
-
-    assert "must be the results of an attention benchmark" in capsys.readouterr().err
-    assert readme.read_text() == "words\n"

@@ -114,7 +114,7 @@ def test_planted_associations_are_found_and_come_first():
         "not linear": pd.Series(middle),
     }
     found = measure_associations(labels, features)
-    assert [each.column for each in found if each.is_significant] == ["not linear", "tells"]
+    assert [each.column for each in found if each.is_significant] == ["tells", "not linear"]
     assert found[-1].column == "noise"
 
 
@@ -141,7 +141,9 @@ def test_few_different_numbers_are_compared_as_they_are():
 
 
 def test_form_counts_words_digits_and_negations():
-    form = text_form(pd.Series(["No, I won’t go in 2020.", "cannot knot", None, "don't"], index=[3, 1, 4, 0]))
+    form = text_form(
+        pd.Series(["No, I won’t go in 2020.", "cannot knot", None, "don't"], index=[3, 1, 4, 0])
+    )
     assert form["words"].tolist() == [6, 2, 0, 1]
     assert form["digits"].tolist() == [4, 0, 0, 0]
     assert form["negations"].tolist() == [2, 1, 0, 1]

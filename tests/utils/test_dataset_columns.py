@@ -33,7 +33,9 @@ def test_columns_of_web_claims():
 
 
 def test_columns_of_judged_answers():
-    table = pd.DataFrame({"question": ["a?", "a?"], "answer": ["b", "c"], "truthful": [True, False]})
+    table = pd.DataFrame(
+        {"question": ["a?", "a?"], "answer": ["b", "c"], "truthful": [True, False]}
+    )
     found = find_columns(table)
     assert (found.label, found.group) == ("truthful", "question")
     assert found.texts == ("question", "answer")
@@ -103,7 +105,9 @@ def test_table_must_have_rows_and_different_names():
 
 
 def test_missing_is_what_holds_nothing():
-    cells = pd.Series(["a", "", " ", None, np.nan, pd.NA, pd.NaT, [], ["a"], 0, False], dtype=object)
+    cells = pd.Series(
+        ["a", "", " ", None, np.nan, pd.NA, pd.NaT, [], ["a"], 0, False], dtype=object
+    )
     assert is_missing(cells).tolist() == [
         *(False, True, True, True, True, True, True, True, False, False, False)
     ]

@@ -19,7 +19,7 @@ LABELS = ["false", "mostly-true", "pants-fire"]
 def examine(table: pd.DataFrame):
     columns = find_columns(table)
     found = measure_associations(table["label"], bias_features(table, columns))
-    return find_label_leak(table, columns, found, probe_labels(table, columns))
+    return find_label_leak(table, columns, found, probe_labels(table, columns, n_shuffles=1))
 
 
 def histories(include_own_row: bool, rows: int = 600) -> pd.DataFrame:
@@ -53,14 +53,13 @@ def test_counts_of_earlier_rows_are_not_a_leak():
     assert not leak.found
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_synthetic_claims_leak_only_through_their_history(seed):
-    clean = generate_liar_sample(800, seed=seed)
-    leaky = generate_liar_sample(800, seed=seed, leaky_history=True)
-    assert not examine(clean).found
-    assert examine(clean).named_counts is None
-    assert examine(leaky).found
-    assert examine(leaky).number_columns == find_columns(leaky).numbers
+def test_synthetic_claims_leak_only_through_their_history():
+    clean = examine(generate_liar_sample(600, seed=0))
+    assert not clean.found
+    assert clean.named_counts is None
+    leaky = examine(generate_liar_sample(600, seed=0, leaky_history=True))
+    assert leaky.numbers_win
+    assert leaky.named_counts.include_own_row
 
 
 def test_named_counts_are_those_of_a_loop():
@@ -111,14 +110,13 @@ def test_column_from_which_the_label_follows_is_a_leak():
     table["number"] = table["truth_level"] * 1.5
     leak = examine(table)
     assert set(leak.telling_columns) == {"ruling", "number"}
-    assert leak.numbers_win
     assert leak.found
 
 
 def test_numbers_must_win_with_their_whole_interval():
     table = histories(include_own_row=True).drop(columns=["false_count", "mostly_true_count"])
     columns = find_columns(table)
-    probes = probe_labels(table, columns)
+    probes = probe_labels(table, columns, n_shuffles=1)
     for low, wins in ((0.04, False), (0.06, True)):
         advantage = Interval(0.2, low, 0.3)
         found = find_label_leak(table, columns, (), replace(probes, advantage=advantage))

@@ -71,7 +71,9 @@ def test_summary_weighs_texts_alike_in_scores_and_words_alike_in_averages():
 
 
 def test_every_measure_calls_the_harder_text_harder():
-    table = readability_table([TINY, "Notwithstanding constitutional amendments, legislation fails."])
+    table = readability_table(
+        [TINY, "Notwithstanding constitutional amendments, legislation fails."]
+    )
     assert table["flesch_reading_ease"].is_monotonic_decreasing
     for name in READABILITY_COLUMNS[5:]:
         assert table[name].is_monotonic_increasing, name

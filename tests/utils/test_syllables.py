@@ -15,11 +15,7 @@ SPOKEN = {
 
 @pytest.mark.parametrize(
     ("word", "syllables"),
-    [
-        (word, n)
-        for n, words in SPOKEN.items()
-        for word in words.split()
-    ],
+    [(word, n) for n, words in SPOKEN.items() for word in words.split()],
 )
 def test_words_have_the_syllables_that_are_spoken(word, syllables):
     assert count_syllables(word) == syllables

@@ -39,6 +39,11 @@ def test_patterns_are_counted_as_by_hand():
     assert found.capitalization["sentence_start_caps"] == 4 + 1  # Thanks, after "!"
 
 
+def test_years_are_those_that_people_write_about():
+    found = analyze_linguistic_patterns(["1799 1800 1999 2099 2100 3500 20201"])
+    assert found.numbers["year_mentions"] == 3
+
+
 def test_title_case_is_a_share_of_the_words():
     found = analyze_linguistic_patterns(["Anna met BOB in Rome"])
     assert found.capitalization["title_case_ratio"] == 2 / 5

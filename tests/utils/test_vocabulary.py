@@ -69,7 +69,10 @@ def test_phrases_are_those_that_stand_together_more_than_by_chance():
     others = ["alpha", "beta", "gamma", "delta"]
     texts = [" ".join(rng.choice(others, 8)) for _ in range(60)]
     texts += [f"health care {rng.choice(others)}" for _ in range(12)]
+    texts += [f"of the {rng.choice(others)}" for _ in range(40)]
     phrases = find_common_patterns(texts, top_k=5)
+    assert "of the" in phrases.common_bigrams
+    assert "of the" not in phrases.common_phrases
     assert next(iter(phrases.common_phrases.items())) == ("health care", 12)
     assert next(iter(phrases.common_bigrams)) != "health care"
 
