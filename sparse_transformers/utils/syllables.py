@@ -49,11 +49,11 @@ def count_syllables(word: str) -> int:
     """How many syllables an English word has, at least 1.
 
     Groups of vowels are counted, less those that are silent, plus those that are two syllables.
-    Against the first pronunciation or any other in the CMU Pronouncing Dictionary it is wrong for
-    1.2 to 1.7% of the running words of four English texts (political claims, by whose errors the
-    rules were chosen; encyclopedia; questions and answers; drama), on average .003 to .013
-    syllables per word too low. That moves the Flesch score of a claim by 1.7 points either way, and the mean over many
-    by 1. Hyphenation (pyphen) is wrong for 5 to 10% and moves the mean by 10.
+    Measured against all pronunciations in the CMU Pronouncing Dictionary, it is wrong for 1.2 to
+    1.7% of the running words of four English texts (political claims, by whose errors the rules
+    were chosen; encyclopedia; questions and answers; drama), and on average .003 to .013 syllables
+    per word too low. That moves the Flesch score of a claim by 1.7 points either way, and the mean
+    over many claims by 1. Hyphenation (pyphen) is wrong for 5 to 10% and moves the mean by 10.
 
     Args:
         word: one word, in any case; a hyphenated one is best counted part by part.

@@ -1,0 +1,153 @@
+"""What several datasets of claims hold, and what in them gives the truth away without reading."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
+from sparse_transformers.utils.dataset_columns import find_columns
+from sparse_transformers.utils.dataset_records import DatasetAnalysis
+from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
+from sparse_transformers.utils.distribution import Distribution
+
+ALL_TEXTS = "all texts"
+
+
+@dataclass(frozen=True)
+class DatasetSurveySettings:
+    """How thoroughly to look.
+
+    Attributes:
+        synthetic_rows: claims in each of the teaching tables.
+        n_shuffles: of the labels, for the associations of columns with the label.
+        n_probe_shuffles: fits of every simple model to shuffled labels.
+        top_k: frequent words and pairs of words to list.
+    """
+
+    synthetic_rows: int = 2000
+    n_shuffles: int = 1999
+    n_probe_shuffles: int = 20
+    top_k: int = 15
+
+
+@dataclass(frozen=True)
+class SurveyedDataset:
+    """One dataset and what was found in it."""
+
+    name: str
+    analysis: DatasetAnalysis
+
+    @property
+    def main_text(self) -> str | None:
+        """The column that the label is about: of a question and an answer, the answer."""
+        texts = self.analysis.basic_stats.columns.texts
+        return texts[-1] if texts else None
+
+    @property
+    def lengths(self) -> dict[str, Distribution]:
+        """Words per main text by label; of all together where there is no label."""
+        if self.analysis.advanced is None or self.main_text is None:
+            return {}
+        by_label = self.analysis.advanced.text_length_by_label[self.main_text]
+        every = self.analysis.text_analysis[self.main_text].word_length_stats
+        return by_label or ({} if every is None else {ALL_TEXTS: every})
+
+    @property
+    def reading_ease(self) -> dict[str, Distribution]:
+        """Flesch reading ease of the main text, likewise."""
+        if self.analysis.advanced is None or self.main_text is None:
+            return {}
+        by_label = self.analysis.advanced.readability_by_label[self.main_text]
+        every = self.analysis.text_analysis[self.main_text].readability.flesch_reading_ease
+        return by_label or ({} if every is None else {ALL_TEXTS: every})
+
+    @property
+    def words_per_thousand(self) -> dict[str, float]:
+        """How often the main text uses its commonest words, stop words aside."""
+        if self.main_text is None:
+            return {}
+        texts = self.analysis.text_analysis[self.main_text]
+        return {
+            word: 1000 * count / texts.vocabulary.words
+            for word, count in texts.common_patterns.common_words.items()
+        }
+
+
+@dataclass(frozen=True)
+class DatasetSurvey:
+    """Several datasets, side by side."""
+
+    settings: DatasetSurveySettings
+    datasets: tuple[SurveyedDataset, ...]
+
+
+def teaching_tables(settings: DatasetSurveySettings, *, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """The same invented claims twice: without any leak, and with LIAR's credit history."""
+    rows = settings.synthetic_rows
+    return {
+        "synthetic LIAR": generate_liar_sample(rows, seed=seed),
+        "synthetic LIAR with history": generate_liar_sample(rows, seed=seed, leaky_history=True),
+    }
+
+
+def survey_datasets(
+    settings: DatasetSurveySettings,
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda step: None,
+) -> DatasetSurvey:
+    """Analyze every table.
+
+    Args:
+        settings: how thoroughly.
+        tables: by the name that figures and report use. Questions with lists of right and wrong
+            answers, as `load_truthfulqa` returns them, become one row per answer.
+        seed: of every random choice.
+        say: is told what comes next.
+
+    Raises:
+        ValueError: there is no table, or one without rows.
+    """
+    if not tables:
+        raise ValueError("tables must hold at least one table, got none")
+    surveyed = []
+    for name, table in tables.items():
+        claims = one_answer_per_row(table)
+        say(f"looking through {name}, {len(claims):,} rows")
+        analyzer = DatasetAnalyzer(
+            claims,
+            n_shuffles=settings.n_shuffles,
+            n_probe_shuffles=settings.n_probe_shuffles,
+            top_k=settings.top_k,
+            seed=seed,
+        )
+        surveyed.append(SurveyedDataset(name, analyzer.analyze(include_advanced=True)))
+    return DatasetSurvey(settings, tuple(surveyed))
+
+
+def one_answer_per_row(table: pd.DataFrame) -> pd.DataFrame:
+    """Questions with lists of answers as rows of `question`, `answer` and `truthful`.
+
+    Other columns but the best answers are repeated; an answer listed twice stands once. A table
+    without such lists, or with labels already, is returned as it is.
+    """
+    lists = {"correct_answers": True, "incorrect_answers": False}
+    if find_columns(table).label is not None or not all(
+        name in table and table[name].map(_is_list).all() for name in lists
+    ):
+        return table
+    shared = [
+        name for name in table if name not in (*lists, "best_answer", "best_incorrect_answer")
+    ]
+    sides = [
+        table[[*shared, name]].rename(columns={name: "answer"}).assign(truthful=truthful)
+        for name, truthful in lists.items()
+    ]
+    rows = pd.concat(sides, ignore_index=True).explode("answer", ignore_index=True)
+    return rows.dropna(subset="answer").drop_duplicates(ignore_index=True)
+
+
+def _is_list(cell: object) -> bool:
+    return isinstance(cell, list)
