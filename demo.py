@@ -22,9 +22,12 @@ matplotlib.use("Agg")  # before anything draws: figures go to files, and no wind
 
 from sparse_transformers.experiments import (
     attention_scaling_section,
+    claim_evaluation_section,
+    dataset_survey_section,
     evidence_recall_section,
     model_comparison_section,
     pattern_survey_section,
+    truthfulqa_choices_section,
 )
 from sparse_transformers.experiments.claim_tables import load_tables
 from sparse_transformers.experiments.tour import REPORT, prepare_tour, run_tour
@@ -38,6 +41,9 @@ SECTIONS = [
     attention_scaling_section.SECTION,
     model_comparison_section.SECTION,
     evidence_recall_section.SECTION,
+    dataset_survey_section.SECTION,
+    claim_evaluation_section.SECTION,
+    truthfulqa_choices_section.SECTION,
 ]
 """In the order of the tour. A new section is one more entry."""
 

@@ -9,11 +9,20 @@ import pytest
 import demo
 from sparse_transformers.experiments.evidence_model import Curriculum
 from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
+from sparse_transformers.training.claim_config import (
+    ClaimClassifierConfig,
+    NGramReader,
+    TransformerReader,
+)
 
 PROMISED = {
     "attention_patterns/attention_patterns_comparison.png",
     "attention_patterns/reach.png",
     "attention_patterns/sparsity_analysis.png",
+    "dataset_analysis/common_words.png",
+    "dataset_analysis/label_balance.png",
+    "dataset_analysis/text_lengths_and_readability.png",
+    "dataset_analysis/what_predicts_the_label.png",
     "evidence_recall/evidence_reach.png",
     "evidence_recall/evidence_recall.png",
     "efficiency_analysis/flops_reduction.png",
@@ -21,6 +30,12 @@ PROMISED = {
     "efficiency_analysis/memory_scaling.png",
     "efficiency_analysis/scaling.png",
     "model_comparison/architecture_comparison.png",
+    "truthfulness_evaluation/confusion_matrix.png",
+    "truthfulness_evaluation/reliability_diagram.png",
+    "truthfulness_evaluation/roc_curve.png",
+    "truthfulness_evaluation/threshold_curves.png",
+    "truthfulness_evaluation/truthfulness_metrics.png",
+    "truthfulqa_choices/truthfulqa_choices.png",
 }
 SMALLER = {
     "attention_patterns": {"measured_len": 256, "reach_len": 64, "repeats": 1},
@@ -41,6 +56,23 @@ SMALLER = {
         "lengths": (32, 64),
         "keys_per_query": 8,
         "n_documents": 3,
+    },
+    "dataset_analysis": {"synthetic_rows": 150, "n_shuffles": 99, "n_probe_shuffles": 2},
+    "truthfulness_evaluation": {
+        "invented": ClaimClassifierConfig(
+            transformer=TransformerReader(d_model=8, epochs=1),
+            ngrams=NGramReader(epochs=1),
+            folds=2,
+        ),
+        "synthetic_rows": 200,
+        "n_resamples": 19,
+    },
+    "truthfulqa_choices": {
+        "seconds": 0.1,
+        "seq_len": 32,
+        "d_model": 16,
+        "synthetic_questions": 8,
+        "n_resamples": 19,
     },
 }
 MEGABYTE = 1_000_000

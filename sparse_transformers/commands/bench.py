@@ -1,7 +1,6 @@
-"""`bench`: time and memory, and what becomes of them in a README."""
+"""`bench`: time and memory."""
 
 import argparse
-from pathlib import Path
 
 from sparse_transformers.commands.command import Command
 from sparse_transformers.commands.pattern_arguments import parse_pattern
@@ -9,10 +8,7 @@ from sparse_transformers.efficiency.attention_arms import ARMS, DIRECTIONS
 from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
 from sparse_transformers.efficiency.attention_memory import measure_memory_scaling
 from sparse_transformers.efficiency.attention_report import (
-    RESULTS,
     make_writable_folder,
-    put_into_readme,
-    render_markdown,
     write_attention_report,
 )
 from sparse_transformers.efficiency.layout_benchmark import benchmark_layout
@@ -24,7 +20,7 @@ MEMORY_SEQ_LENS = [1 << exponent for exponent in range(16, 21)]
 
 
 def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, and the arguments of `bench attention` and `bench readme`."""
+    """What to measure, and the arguments of `bench attention`."""
     subjects = parser.add_subparsers(metavar="SUBJECT", required=True)
     attention = subjects.add_parser(
         "attention",
@@ -32,14 +28,6 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         description="Time causal attention beside its peers; all arms take turns in one run.",
     )
     attention.set_defaults(run=run_bench_attention)
-    readme = subjects.add_parser(
-        "readme",
-        help="put recorded results into a README",
-        description="Write the tables of a recorded run between the marks in a README.",
-    )
-    readme.set_defaults(run=run_bench_readme)
-    readme.add_argument("--results", metavar="DIR", default="outputs/attention_benchmark")
-    readme.add_argument("--readme", metavar="FILE", default="README.md")
     add = attention.add_argument
     add(
         "--patterns",
@@ -138,11 +126,6 @@ def run_bench_attention(arguments: argparse.Namespace) -> None:
         print(f"\n{benchmarks[-1]}")
     written = write_attention_report(folder, benchmarks, memory, layouts)
     print("\nwritten:", *written)
-
-
-def run_bench_readme(arguments: argparse.Namespace) -> None:
-    """Put the tables of a recorded run into a README."""
-    put_into_readme(Path(arguments.readme), render_markdown(Path(arguments.results) / RESULTS))
 
 
 BENCH = Command("bench", "measure time and memory", add_bench_arguments)

@@ -12,10 +12,10 @@ def check_whole(least: int, **arguments: int) -> None:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
-def check_dropout(dropout: float) -> None:
+def check_dropout(dropout: float, name: str = "dropout") -> None:
     """Raises a `ValueError` unless `dropout` is a probability below 1."""
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        raise ValueError(f"{name} must be at least 0 and below 1, got {dropout}")
 
 
 def check_heads(d_model: int, n_heads: int, n_kv_heads: int | None) -> None:

@@ -13,7 +13,9 @@ POSITIONS = ("rotary", "learned", "sinusoidal", "none")
 class TokenEmbedding(nn.Module):
     """A vector for every token, with its position added if `positions` asks for it.
 
-    Learned positions end at `max_seq_len`; the other kinds go on forever.
+    Learned positions end at `max_seq_len`; the other kinds go on forever. In training, `dropout`
+    drops single channels, and `token_dropout` whole tokens, whose positions stay (Gal and
+    Ghahramani 2016, arXiv:1512.05287, section 4, do so for each word type).
 
     Raises:
         ValueError: An unknown kind of position, or sinusoidal positions of an odd width.
@@ -27,6 +29,7 @@ class TokenEmbedding(nn.Module):
         positions: str = "none",
         max_seq_len: int = 1024,
         dropout: float = 0.0,
+        token_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_positions(positions, d_model)
@@ -35,12 +38,15 @@ class TokenEmbedding(nn.Module):
         self.token = nn.Embedding(vocab_size, d_model)
         self.position = nn.Embedding(max_seq_len, d_model) if positions == "learned" else None
         self.dropout = nn.Dropout(dropout)
+        self.token_dropout = nn.Dropout(token_dropout)
 
     def forward(
         self, input_ids: Int[Tensor, "batch seq"], first_position: int = 0
     ) -> Float[Tensor, "batch seq d_model"]:
         """Embeds tokens that stand at `first_position` and after."""
         hidden = self.token(input_ids)
+        if self.training and self.token_dropout.p:
+            hidden = hidden * self.token_dropout(torch.ones_like(hidden[..., :1]))
         stop = first_position + input_ids.shape[1]
         if self.position is not None:
             self.check_length(stop)

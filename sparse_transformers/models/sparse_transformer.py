@@ -51,6 +51,7 @@ class SparseTransformer(nn.Module):
                 positions=config.positions,
                 max_seq_len=config.max_seq_len,
                 dropout=config.dropout,
+                token_dropout=config.token_dropout,
             )
             self.blocks = nn.ModuleList(
                 SparseTransformerBlock(
@@ -78,7 +79,7 @@ class SparseTransformer(nn.Module):
             # would leave next to no signal to learn from.
             if config.num_classes is not None:
                 self.truthfulness_head = TruthfulnessHead(
-                    config.d_model, config.num_classes, config.dropout
+                    config.d_model, config.num_classes, config.dropout, linear=config.linear_head
                 )
 
     def forward(

@@ -54,6 +54,8 @@ class SparseTransformerConfig:
     selector: dict[str, Any] | None = None
     """Chooses each query's keys among the allowed ones: `{"name": "top_k", "top_k": 64}`."""
     dropout: float = 0.0
+    token_dropout: float = 0.0
+    """Share of the tokens whose embedding is zero in training, so that no word is relied upon."""
     tie_embeddings: bool = True
     """Whether the logits are products with the token embeddings, rather than a map of their own."""
     norm_eps: float = 1e-5
@@ -61,6 +63,8 @@ class SparseTransformerConfig:
     """How attention is computed; see `sparse_attention`."""
     num_classes: int | None = None
     """If set, a `TruthfulnessHead` judges the whole text instead of predicting tokens."""
+    linear_head: bool = False
+    """Whether that head is a single linear map: learns faster from a few thousand texts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention", _lists_to_tuples(self.attention))
@@ -73,6 +77,7 @@ class SparseTransformerConfig:
         if self.num_classes is not None:
             check_whole(2, num_classes=self.num_classes)
         check_dropout(self.dropout)
+        check_dropout(self.token_dropout, "token_dropout")
         if not self.norm_eps > 0:
             raise ValueError(f"norm_eps must be above 0, got {self.norm_eps}")
         if self.backend not in BACKENDS:

@@ -25,26 +25,38 @@ class TruthfulnessHead(nn.Module):
     """Averages the real tokens and maps the average to class logits and a confidence.
 
     Both maps are small perceptrons (d_model, d_model/2, d_model/4, num_classes) and (d_model,
-    d_model/4, 1). A confidence that shall predict whether the class is right needs a loss that says
-    so, for instance binary cross-entropy against `logits.argmax(-1) == label`.
+    d_model/4, 1); with `linear` the classes get a single linear map. A confidence that shall
+    predict whether the class is right needs a loss that says so, for instance binary cross-entropy
+    against `logits.argmax(-1) == label`.
 
     Raises:
         ValueError: `d_model` is below 4, `num_classes` below 2, or `dropout` no probability.
     """
 
-    def __init__(self, d_model: int, num_classes: int = 2, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        num_classes: int = 2,
+        dropout: float = 0.1,
+        *,
+        linear: bool = False,
+    ) -> None:
         super().__init__()
         check_whole(4, d_model=d_model)
         check_whole(2, num_classes=num_classes)
         check_dropout(dropout)
-        self.classifier = nn.Sequential(
-            nn.Linear(d_model, d_model // 2),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(d_model // 2, d_model // 4),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(d_model // 4, num_classes),
+        self.classifier = (
+            nn.Sequential(nn.Dropout(dropout), nn.Linear(d_model, num_classes))
+            if linear
+            else nn.Sequential(
+                nn.Linear(d_model, d_model // 2),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(d_model // 2, d_model // 4),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(d_model // 4, num_classes),
+            )
         )
         self.confidence = nn.Sequential(
             nn.Linear(d_model, d_model // 4),

@@ -6,6 +6,8 @@ moment a kill comes at, one of the two is there, complete; `recover_checkpoint` 
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol, Self, runtime_checkable
@@ -43,13 +45,20 @@ def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | N
         model: writes itself by `save_pretrained`.
         state: tensors, numbers, strings, lists and dicts, written to `STATE_FILE`.
     """
+    with replaced_folder(folder) as unfinished:
+        model.save_pretrained(unfinished)
+        if state is not None:
+            torch.save(state, unfinished / STATE_FILE)
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write files into, which takes the place of `folder` if all goes well."""
     unfinished, outdated = _beside(folder, "unfinished"), _beside(folder, "outdated")
     shutil.rmtree(unfinished, ignore_errors=True)  # what an earlier kill left
     try:
         unfinished.mkdir(parents=True)
-        model.save_pretrained(unfinished)
-        if state is not None:
-            torch.save(state, unfinished / STATE_FILE)
+        yield unfinished
         _flush_to_disk(unfinished)  # a rename must not reach the disk before the content does
         if folder.exists():
             shutil.rmtree(outdated, ignore_errors=True)

@@ -1,14 +1,18 @@
 """Classification: predict one label for each row of tokens."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sparse_transformers.training.sharpness import loss_when_calibrated
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
@@ -25,32 +29,81 @@ class ClassificationTask:
     Args:
         train: all rows to train on.
         valid: all rows to validate on.
+        class_weights: what the loss of a training row of each class is multiplied by, such as
+            `balanced_class_weights`; validation stays unweighted.
+        steps_per_pool: the rows of so many steps in a row, one epoch at most, are shared out among
+            them by length, so that the rows of a batch are about equally long. Little is then
+            computed for padding.
+        calibrated: validate by the loss at the temperature that makes it lowest. That is the loss
+            to stop on for a model whose temperature is fitted in the end: how sure it is then does
+            not matter, and models become too sure long before they stop learning.
 
     Raises:
-        ValueError: a part is empty, or its shapes or dtypes do not fit together.
+        ValueError: a part is empty, its shapes or dtypes do not fit together, or there is no weight
+            for a class.
     """
 
     target_unit = "label"
 
-    def __init__(self, train: Batch, valid: Batch) -> None:
+    def __init__(
+        self,
+        train: Batch,
+        valid: Batch,
+        *,
+        class_weights: Sequence[float] | None = None,
+        steps_per_pool: int = 1,
+        calibrated: bool = False,
+    ) -> None:
         _check_labelled_rows("train", train)
         _check_labelled_rows("valid", valid)
+        if steps_per_pool < 1:
+            raise ValueError(f"steps_per_pool must be at least 1, got {steps_per_pool}")
         self.train = train
         self.valid = valid
         self.n_labels = int(max(train.targets.max(), valid.targets.max())) + 1
+        self.class_weights = None if class_weights is None else tuple(map(float, class_weights))
+        self.steps_per_pool = steps_per_pool
+        self.calibrated = calibrated
+        _check_class_weights(self.class_weights, self.n_labels)
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        # Epoch after epoch makes one endless row of indices; the step says which stretch to take.
-        n_rows = len(self.train)
-        places = range(step * batch_size, (step + 1) * batch_size)
-        index = [_epoch_order(n_rows, seed, place // n_rows)[place % n_rows] for place in places]
-        return self.train.rows(torch.tensor(index))
+        n_steps = min(self.steps_per_pool, max(1, len(self.train) // batch_size))
+        pool, nth = divmod(step, n_steps)
+        index = self._rows_of_pool(pool, n_steps * batch_size, seed)
+        if n_steps > 1 and self.train.attention_mask is not None:
+            lengths = self.train.attention_mask[index].sum(1)
+            index = index[lengths.argsort(stable=True)]
+        nth = int(np.random.default_rng([seed, pool, 1]).permutation(n_steps)[nth])
+        return self.train.rows(index[nth * batch_size : (nth + 1) * batch_size])
+
+    def _rows_of_pool(self, pool: int, n_rows: int, seed: int) -> Int[Tensor, "rows"]:
+        # Epoch after epoch makes one endless row of indices; the pool says which stretch to take.
+        n_train = len(self.train)
+        places = range(pool * n_rows, (pool + 1) * n_rows)
+        return torch.tensor(
+            [_epoch_order(n_train, seed, place // n_train)[place % n_train] for place in places]
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return F.cross_entropy(*self._predict(model, batch))
+        logits, targets = self._predict(model, batch)
+        if self.class_weights is None:
+            return F.cross_entropy(logits, targets)
+        weights = logits.new_tensor(self.class_weights)[targets]
+        # Not cross_entropy's own weights: it divides by their sum, so that parts would not add up.
+        return (F.cross_entropy(logits, targets, reduction="none") * weights).mean()
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
-        return evaluate_predictions(model, self._predict, self.valid.split(batch_size))
+        answers: list[LogitsAndTargets] = []
+
+        def predict(model: nn.Module, batch: Batch) -> LogitsAndTargets:
+            answers.append(self._predict(model, batch))
+            return answers[-1]
+
+        evaluation = evaluate_predictions(model, predict, self.valid.split(batch_size))
+        if not (self.calibrated and math.isfinite(evaluation.loss_nats)):
+            return evaluation
+        logits, targets = (torch.cat(each).cpu().numpy() for each in zip(*answers, strict=True))
+        return replace(evaluation, loss_nats=loss_when_calibrated(targets, logits))
 
     def description(self) -> dict[str, Any]:
         return {
@@ -58,11 +111,15 @@ class ClassificationTask:
             "seq_len": self.train.input_ids.shape[1],
             "train_rows": len(self.train),
             "valid_rows": len(self.valid),
+            "class_weights": None if self.class_weights is None else list(self.class_weights),
+            "steps_per_pool": self.steps_per_pool,
+            "calibrated": self.calibrated,
             "train_sha256": self.train.sha256(),
             "valid_sha256": self.valid.sha256(),
         }
 
     def _predict(self, model: nn.Module, batch: Batch) -> LogitsAndTargets:
+        batch = batch.trimmed()
         logits = model(batch.input_ids, attention_mask=batch.attention_mask).logits
         if logits.shape[-1] < self.n_labels:
             raise ValueError(
@@ -72,9 +129,31 @@ class ClassificationTask:
         return logits.float(), batch.targets
 
 
+def balanced_class_weights(targets: Int[Tensor, "rows"], n_classes: int) -> tuple[float, ...]:
+    """Weights by which each class has the same part in the loss, and rows the mean weight 1.
+
+    Raises:
+        ValueError: a class has no row.
+    """
+    counts = torch.bincount(targets, minlength=n_classes)
+    if len(counts) > n_classes or not bool(counts.all()):
+        raise ValueError(f"targets must hold each of {n_classes} classes, got {counts.tolist()}")
+    return tuple((len(targets) / (n_classes * counts.double())).tolist())
+
+
 @lru_cache(maxsize=2)  # a batch takes rows of one epoch, or of two that meet in it
 def _epoch_order(n_rows: int, seed: int, epoch: int) -> list[int]:
     return np.random.default_rng([seed, epoch]).permutation(n_rows).tolist()
+
+
+def _check_class_weights(weights: tuple[float, ...] | None, n_labels: int) -> None:
+    if weights is None:
+        return
+    if len(weights) < n_labels or not all(0 <= each < float("inf") for each in weights):
+        raise ValueError(
+            f"class_weights must be one number of at least 0 for each of the {n_labels} labels, "
+            f"got {weights}"
+        )
 
 
 def _check_labelled_rows(name: str, rows: Batch) -> None:

@@ -33,6 +33,9 @@ class TrainingConfig:
             Validating and saving do not count. The learning rate then follows the share of the time
             (or of the steps, if that is larger), so that every run gets its whole schedule; such a
             run depends on the machine's speed and cannot be repeated bit for bit.
+        patience: stop early, after so many validations in a row without a new lowest loss, and end
+            with the weights of the lowest one, however the run ends; None trains to the end and
+            keeps the last weights. The learning rate follows the whole schedule all the same.
         progress: show a progress bar.
     """
 
@@ -53,6 +56,7 @@ class TrainingConfig:
     seed: int = 0
     device: str = "auto"
     time_limit_s: float | None = None
+    patience: int | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -60,6 +64,8 @@ class TrainingConfig:
         for name in counts.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1, or None, got {self.patience}")
         for name in ("learning_rate", "clip_norm", "time_limit_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:

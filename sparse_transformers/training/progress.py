@@ -58,6 +58,12 @@ class Progress:
     seconds: float = 0.0
     evaluations: dict[int, Evaluation] = field(default_factory=dict)
 
+    @property
+    def validations_since_best(self) -> int:
+        """How many validations came after the one with the lowest loss, the first of equals."""
+        losses = [each.loss_nats for each in self.evaluations.values()]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "Progress":
         evaluations = {step: Evaluation(**each) for step, each in saved["evaluations"].items()}

@@ -55,6 +55,14 @@ class Batch:
         for start in range(0, len(self), n_rows):
             yield self.rows(slice(start, start + n_rows))
 
+    def trimmed(self) -> "Batch":
+        """The same batch without the columns in which every row of it is padded."""
+        if self.attention_mask is None:
+            return self
+        longest = int(self.attention_mask.sum(1).max())
+        targets = self.targets[:, :longest] if self.targets.ndim == 2 else self.targets
+        return Batch(self.input_ids[:, :longest], targets, self.attention_mask[:, :longest])
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         mask = self.attention_mask

@@ -61,7 +61,9 @@ class Trainer:
         _set_gradient_checkpointing(model, self.config.gradient_checkpointing)
 
     def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, and leave the model in evaluation mode with its last weights.
+        """Train to the end, and leave the model in evaluation mode.
+
+        It has its last weights, or with `patience` those that validated best.
 
         Args:
             resume: go on from the last checkpoint in the output folder.
@@ -79,6 +81,8 @@ class Trainer:
         else:
             self._start()
         self._run_steps()
+        if self._best_weights is not None:
+            self.model.load_state_dict(self._best_weights)
         self.model.eval()
         if self.folder is not None:
             self.folder.draw(self.metrics.rows)
@@ -93,6 +97,7 @@ class Trainer:
 
     def _start(self) -> None:
         self.progress = Progress()
+        self._best_weights: dict[str, Tensor] | None = None
         if self.folder is not None:
             self.folder.create()
         self.metrics = MetricsLog(None if self.folder is None else self.folder.metrics)
@@ -105,6 +110,7 @@ class Trainer:
         state = self.folder.load_last(_savable(self.model))
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress.from_dict(state["progress"])
+        self._best_weights = state.get("best_weights")
         self.metrics = MetricsLog(self.folder.metrics, last_step=self.progress.step)
 
     def _run_steps(self) -> None:
@@ -117,15 +123,14 @@ class Trainer:
             disable=not config.progress,
         )
         with bar:
-            finished = self._is_finished()
-            while not finished:
+            while not self._is_finished():
                 row = self._train_step()
-                finished = self._is_finished()
-                if finished or row["step"] % config.log_every == 0:
+                out_of_steps = self._is_finished()
+                if out_of_steps or row["step"] % config.log_every == 0:
                     self.metrics.append(row)
-                if finished or row["step"] % config.eval_every == 0:
+                if out_of_steps or row["step"] % config.eval_every == 0:
                     self._validate()
-                if finished or row["step"] % config.save_every == 0:
+                if self._is_finished() or row["step"] % config.save_every == 0:
                     self._save_last()
                 bits = nats_to_bits(row["train_loss_nats"])
                 bar.set_postfix_str(f"{bits:.3f} bits/{self.task.target_unit}", refresh=False)
@@ -196,18 +201,28 @@ class Trainer:
                 "seconds": self.progress.seconds,
             }
         )
-        if self.folder is not None and evaluation.loss_nats < min(earlier, default=math.inf):
-            self.folder.save_best(_savable(self.model))
+        if evaluation.loss_nats < min(earlier, default=math.inf):
+            if self.config.patience is not None:
+                weights = self.model.state_dict()
+                self._best_weights = {name: each.clone() for name, each in weights.items()}
+            if self.folder is not None:
+                self.folder.save_best(_savable(self.model))
 
     def _save_last(self) -> None:
         if self.folder is not None:
-            state = {"progress": asdict(self.progress), "optimizer": self.optimizer.state_dict()}
+            state = {
+                "progress": asdict(self.progress),
+                "optimizer": self.optimizer.state_dict(),
+                "best_weights": self._best_weights,
+            }
             self.folder.save_last(_savable(self.model), state)
 
     def _is_finished(self) -> bool:
         limit = self.config.time_limit_s
         out_of_time = limit is not None and self.progress.seconds >= limit
-        return out_of_time or self.progress.step >= self.config.steps
+        patience = self.config.patience
+        out_of_patience = patience is not None and self.progress.validations_since_best >= patience
+        return out_of_time or out_of_patience or self.progress.step >= self.config.steps
 
     def _share_of_run(self) -> float:
         """Which share of the run is over with the coming step; the schedule follows it."""

@@ -224,10 +224,12 @@ def _ask(
     said = list(rng.permutation(said))
     evidence = f"{', '.join(said[:-1])} and {said[-1]}"
     correct, incorrect = topic.answers(name, truth), topic.answers(name, 1 - truth)
+    # In any of the wordings: if it were always the plain one, its length would give it away.
+    best = int(rng.integers(len(correct)))
     return {
         "question": f"{evidence[0].upper()}{evidence[1:]}: {topic.question.format(name=name)}",
-        "best_answer": correct[0],
-        "best_incorrect_answer": incorrect[0],
+        "best_answer": correct[best],
+        "best_incorrect_answer": incorrect[best],
         "correct_answers": rng.permutation(correct).tolist(),
         "incorrect_answers": rng.permutation(incorrect).tolist(),
         "answer": str(rng.choice(correct if answered == truth else incorrect)),

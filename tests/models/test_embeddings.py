@@ -79,3 +79,19 @@ def test_rotation_leaves_the_other_dimensions_and_the_precision_alone():
     half = x.bfloat16()
     assert rotation(4, 5, like=half).cos.dtype == torch.float32
     assert rotation(4, 5, like=half)(half).dtype == torch.bfloat16
+
+
+def test_token_dropout_silences_whole_tokens_in_training_only():
+    embedding = TokenEmbedding(9, 8, positions="learned", token_dropout=0.5)
+    ids = torch.randint(9, (50, 40), generator=torch.Generator().manual_seed(0))
+    positions = embedding.position.weight[:40]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ratio = (embedding(ids) - positions) / embedding.token.weight[ids]
+    kept = ratio.mean(-1, keepdim=True)
+    torch.testing.assert_close(ratio, kept.expand_as(ratio), atol=1e-2, rtol=0)
+    assert set(kept.round().unique().tolist()) == {0.0, 2.0}
+    # Of 2,000 tokens, half are kept, give or take four standard deviations.
+    assert kept.round().gt(0).float().mean().item() == pytest.approx(0.5, abs=0.045)
+    embedding.eval()
+    assert torch.equal(embedding(ids), embedding.token.weight[ids] + positions)

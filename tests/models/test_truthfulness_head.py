@@ -42,3 +42,11 @@ def test_bad_arguments_are_refused():
         TruthfulnessHead(3)
     with pytest.raises(ValueError, match=r"the shape of the tokens, \(3, 6\), got \(3, 5\)"):
         TruthfulnessHead(8)(hidden_states(), torch.ones(3, 5, dtype=torch.bool))
+
+
+def test_linear_head_is_a_linear_map_of_the_mean():
+    head = TruthfulnessHead(8, num_classes=3, dropout=0.5, linear=True).eval()
+    output = head(hidden_states())
+    torch.testing.assert_close(output.logits, head.classifier[-1](output.pooled))
+    assert sum(weight.numel() for weight in head.classifier.parameters()) == 3 * 8 + 3
+    assert head.train()(hidden_states()).logits.ne(output.logits).any()

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sparse_transformers.utils.dataset_loaders import load_truthfulqa
 from sparse_transformers.utils.dataset_synthesis import synthesize_truthfulqa
 from sparse_transformers.utils.synthetic_truthfulqa import RELIABILITY, TOPICS
+from sparse_transformers.utils.truthfulqa_scores import control_scores
 
 N = 6000
 MAJORITY = 0.58
@@ -147,3 +148,11 @@ def test_loader_reads_what_is_written_in_the_published_format(tmp_path, sample):
     published.to_csv(tmp_path / "TruthfulQA.csv", index=False)
     loaded = load_truthfulqa(tmp_path / "TruthfulQA.csv")
     pd.testing.assert_frame_equal(loaded, table[list(loaded)])
+
+
+def test_length_and_negation_do_not_give_the_best_answer_away():
+    table = synthesize_truthfulqa(400, seed=1).table
+    controls = control_scores(table, n_resamples=99)
+    for name in ("negated answer", "longest answer", "shortest answer"):
+        # One wording in four is preferred, and a false answer has it too.
+        assert abs(controls[name].mc1.estimate - 1 / 8) < 5 * (1 / 8 * 7 / 8 / 400) ** 0.5

@@ -1,0 +1,47 @@
+"""`readme`: puts the tables of recorded runs into the README."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from sparse_transformers.commands.command import Command
+from sparse_transformers.efficiency import attention_report
+from sparse_transformers.experiments import evidence_recall_report, evidence_recall_section
+from sparse_transformers.experiments.tour import RESULTS, read_recorded
+from sparse_transformers.utils.readme import put_into_readme
+
+
+def _attention(outputs: Path) -> str:
+    return attention_report.render_markdown(
+        outputs / "attention_benchmark" / attention_report.RESULTS
+    )
+
+
+def _evidence(outputs: Path) -> str:
+    results = outputs / "evidence" / RESULTS
+    recall, where = read_recorded(results, evidence_recall_section.SECTION)
+    return f"{where}\n\n{evidence_recall_report.summarise(recall)}"
+
+
+RECORDED: dict[str, Callable[[Path], str]] = {
+    "attention benchmark": _attention,
+    "evidence at a distance": _evidence,
+}
+"""What stands in the README by a recorded run, and how it is written from the outputs."""
+
+
+def add_readme_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the recorded runs are, and the README."""
+    parser.set_defaults(run=run_readme)
+    parser.add_argument("--outputs", metavar="DIR", default="outputs", help="of recorded runs")
+    parser.add_argument("--readme", metavar="FILE", default="README.md", help="to write into")
+
+
+def run_readme(arguments: argparse.Namespace) -> None:
+    """Write every recorded text between its marks."""
+    outputs = Path(arguments.outputs)
+    texts = {name: render(outputs) for name, render in RECORDED.items()}
+    put_into_readme(Path(arguments.readme), texts)
+
+
+README = Command("readme", "put the tables of recorded runs into the README", add_readme_arguments)

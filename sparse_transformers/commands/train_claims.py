@@ -1,0 +1,142 @@
+"""`train-claims`: a classifier of claims, trained, judged on held-out rows, and saved."""
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from sparse_transformers.commands.command import Command
+from sparse_transformers.efficiency.attention_report import make_writable_folder
+from sparse_transformers.experiments.claim_corpora import (
+    HISTORY,
+    METADATA,
+    TEXT,
+    ClaimCorpus,
+    make_corpus,
+)
+from sparse_transformers.experiments.claim_evaluation import ClaimEvaluationSettings
+from sparse_transformers.experiments.claim_tables import load_tables
+from sparse_transformers.training.claim_classifier import ClaimClassifier
+from sparse_transformers.training.claim_config import ClaimClassifierConfig
+from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
+from sparse_transformers.utils.significance import bootstrap_interval
+
+TRUTHFUL, NOT_TRUTHFUL = "truthful", "not truthful"
+
+
+def add_train_claims_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which claims, what to read of them, and where to leave the classifier."""
+    parser.set_defaults(run=run_train_claims)
+    claims = parser.add_mutually_exclusive_group(required=True)
+    claims.add_argument("--liar", metavar="DIR", help="the folder of LIAR: train.tsv, valid.tsv")
+    claims.add_argument("--judged", metavar="FILE", help="judged answers, as lines of JSON")
+    claims.add_argument("--synthetic", metavar="N", type=int, help="so many synthetic claims")
+    parser.add_argument(
+        "--binary", action="store_true", help="truthful or not, instead of all verdicts"
+    )
+    parser.add_argument(
+        "--metadata", action="store_true", help="read speaker, party, subject ... beside the text"
+    )
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="read LIAR's credit history too, which counts the very verdicts: it leaks",
+    )
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="readers of each kind (default: 8 on real claims)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        default="runs/claims",
+        help="folder for the classifier (default: %(default)s)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing while training")
+
+
+def run_train_claims(arguments: argparse.Namespace) -> None:
+    """Train on the training rows, say how good it is on the held-out rows, and save."""
+    name, table = _table(arguments)
+    corpus = make_corpus(name, table)
+    parts = _parts(arguments, corpus)
+    config = replace(
+        _config(arguments, corpus),
+        fields=corpus.fields_of(*parts),
+        mark_repeats=corpus.mark_repeats,
+        seed=arguments.seed,
+    )
+    make_writable_folder(arguments.output)  # before the work, not after
+    classes, merge = _classes(arguments, corpus)
+    classifier = ClaimClassifier(config)
+    classifier.fit(
+        corpus.train.to_dict("records"),
+        [merge[label] for label in corpus.train_labels],
+        classes=classes,
+        groups=corpus.train_groups,
+        device=arguments.device,
+        say=(lambda step: None) if arguments.quiet else lambda step: print(step, flush=True),
+        progress=not arguments.quiet,
+    )
+    predicted = classifier.predict(corpus.valid.to_dict("records"))
+    truth = [merge[label] for label in corpus.valid_labels]
+    train_labels = [merge[label] for label in corpus.train_labels]
+    majority = max(classes, key=train_labels.count)
+    accuracy = bootstrap_interval(
+        np.mean,
+        [one == other for one, other in zip(truth, predicted, strict=True)],
+        groups=corpus.valid_groups,
+        seed=arguments.seed,
+    )
+    classifier.save(arguments.output)
+    leak = " (LEAKS: the credit history counts these very verdicts)" if HISTORY in parts else ""
+    print(
+        f"{len(truth):,} held-out rows, resampled by {corpus.group}: accuracy {accuracy}{leak}\n"
+        f"always {majority!r}: {truth.count(majority) / len(truth):.3f}\n"
+        f"written to {arguments.output}; it reads {', '.join(config.fields)}"
+    )
+
+
+def _table(arguments: argparse.Namespace) -> tuple[str, pd.DataFrame]:
+    if arguments.synthetic is not None:
+        return "synthetic claims", generate_liar_sample(
+            arguments.synthetic, seed=arguments.seed, leaky_history=arguments.history
+        )
+    tables = load_tables(liar=arguments.liar, judged=arguments.judged, seed=arguments.seed)
+    [(name, table)] = tables.items()
+    return name, table
+
+
+def _parts(arguments: argparse.Namespace, corpus: ClaimCorpus) -> list[str]:
+    """The parts of a row that are read."""
+    parts = [TEXT, *[METADATA] * arguments.metadata, *[HISTORY] * arguments.history]
+    missing = [part for part in parts if part not in corpus.fields]
+    if missing:
+        raise ValueError(f"{corpus.name} must have {' and '.join(missing)} to be read, has none")
+    return parts
+
+
+def _config(arguments: argparse.Namespace, corpus: ClaimCorpus) -> ClaimClassifierConfig:
+    settings = ClaimEvaluationSettings()
+    if arguments.synthetic is not None:
+        config = settings.invented
+    else:
+        config = settings.claims if METADATA in corpus.fields else settings.answers
+    return config if arguments.folds is None else replace(config, folds=arguments.folds)
+
+
+def _classes(
+    arguments: argparse.Namespace, corpus: ClaimCorpus
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The classes to learn, and the one that each label counts as."""
+    if not arguments.binary:
+        return corpus.classes, {label: label for label in corpus.classes}
+    merge = {
+        label: TRUTHFUL if label in corpus.truthful else NOT_TRUTHFUL for label in corpus.classes
+    }
+    return (NOT_TRUTHFUL, TRUTHFUL), merge
+
+
+TRAIN_CLAIMS = Command("train-claims", "train a classifier of claims", add_train_claims_arguments)

@@ -1,0 +1,153 @@
+"""Every short run of words votes for the classes: linear, sparse, and hard to beat on little data.
+
+No vocabulary of runs is kept: a run of tokens is hashed to one of many rows of a table, and each
+row holds its votes. Fields of a text (a statement, its speaker) vote separately, each with the same
+say, however many words it has.
+
+Source: Joulin et al. 2017, arXiv:1607.01759 (hashed bags of n-grams); Weinberger et al. 2009,
+arXiv:0902.2206 (hashing); Wager et al. 2013, arXiv:1307.1493 (dropout of features regularises a
+linear model, and rare features the more).
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from sparse_transformers.models.checks import check_dropout, check_input_ids, check_whole
+from sparse_transformers.models.padding import real_lengths
+
+MULTIPLIER = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number: odd
+
+
+@dataclass(frozen=True)
+class NGramClassifierConfig:
+    """The shape of an `NGramClassifier`.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    vocab_size: int
+    num_classes: int = 2
+    field_starts: tuple[int, ...] = (0,)
+    """The tokens of field k are those from `field_starts[k]` up to `field_starts[k + 1]`."""
+    max_n: int = 2
+    """The longest run of tokens that has votes of its own."""
+    n_buckets: int = 2**17
+    """Rows of the table. Runs that fall into the same row share their votes."""
+    dropout: float = 0.0
+    """Share of the runs that have no vote in training."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field_starts", tuple(self.field_starts))
+        check_whole(1, vocab_size=self.vocab_size, max_n=self.max_n, n_buckets=self.n_buckets)
+        check_whole(2, num_classes=self.num_classes)
+        check_dropout(self.dropout)
+        starts = self.field_starts
+        rising = all(first < second for first, second in pairwise(starts))
+        if not starts or not rising or not 0 <= starts[0] <= starts[-1] < self.vocab_size:
+            raise ValueError(
+                f"field_starts must be rising tokens below vocab_size ({self.vocab_size}), "
+                f"got {starts}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class NGramVotes:
+    """What an `NGramClassifier` says about each text of a batch."""
+
+    logits: Float[Tensor, "batch classes"]
+    """Scores of the classes, before the softmax."""
+    votes: Float[Tensor, "batch fields classes"]
+    """What each field adds to them; the rest is the same for every text."""
+
+
+class NGramClassifier(nn.Module):
+    """Adds up the votes of all runs of 1 to `max_n` tokens.
+
+    The votes of a field are divided by the square root of their number. All votes are 0 at first,
+    so that runs that were never trained have none.
+    """
+
+    starts: Tensor
+
+    def __init__(self, config: NGramClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.votes = nn.Embedding(config.n_buckets, config.num_classes)
+        self.bias = nn.Parameter(torch.zeros(config.num_classes))
+        self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("starts", torch.tensor(config.field_starts), persistent=False)
+        nn.init.zeros_(self.votes.weight)
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch seq"],
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+    ) -> NGramVotes:
+        """Judges each text.
+
+        Args:
+            input_ids: Tokens; those of a field stand together.
+            attention_mask: True for real tokens, padding on the right. All are real by default.
+
+        Raises:
+            ValueError: Ids that are not whole numbers below `vocab_size`, or a mask that does not
+                pad on the right.
+        """
+        check_input_ids(input_ids, self.config.vocab_size)
+        if attention_mask is not None:
+            real_lengths(attention_mask)
+        fields = self._fields(input_ids, attention_mask)  # (batch, seq, fields)
+        rows = hash_ngrams(
+            input_ids, fields.argmax(-1), max_n=self.config.max_n, n_buckets=self.config.n_buckets
+        )
+        kept = self.dropout(torch.ones_like(rows, dtype=self.votes.weight.dtype))
+        by_token = (self.votes(rows) * kept[..., None]).sum(2)  # (batch, seq, classes)
+        n_votes = fields.sum(1) * self.config.max_n
+        by_field = fields.transpose(1, 2) @ by_token / n_votes.clamp(min=1).sqrt()[..., None]
+        return NGramVotes(by_field.sum(1) + self.bias, by_field)
+
+    def _fields(
+        self, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Float[Tensor, "batch seq fields"]:
+        """1 at the field of each token; padding is in none."""
+        field = torch.bucketize(input_ids.contiguous(), self.starts, right=True) - 1
+        one_hot = F.one_hot(field.clamp(min=0), len(self.config.field_starts))
+        if attention_mask is not None:
+            one_hot = one_hot * attention_mask[..., None]
+        return one_hot.to(self.votes.weight.dtype)
+
+
+def hash_ngrams(
+    input_ids: Int[Tensor, "batch seq"],
+    fields: Int[Tensor, "batch seq"],
+    *,
+    max_n: int,
+    n_buckets: int,
+) -> Int[Tensor, "batch seq max_n"]:
+    """The bucket of the run of 1 to `max_n` tokens that ends at each token.
+
+    A run does not reach back into another field: before the first token of a field there is
+    nothing, which is a token too, so that a field's first words are known as such.
+    """
+    tokens = input_ids.long() + 1
+    keys = [_mix(tokens)]
+    for back in range(1, max_n):
+        earlier = F.pad(tokens, (back, 0))[:, : tokens.shape[1]]
+        same_field = F.pad(fields, (back, 0), value=-1)[:, : fields.shape[1]] == fields
+        keys.append(_mix(keys[-1] + earlier * same_field))
+    return (torch.stack(keys, dim=-1) >> 32) % n_buckets
+
+
+def _mix(key: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """Another number for every key; all bits of the key have a part in its high bits.
+
+    The products wrap around at 64 bits.
+    """
+    key = key * MULTIPLIER
+    return (key ^ (key >> 32)) * MULTIPLIER
