@@ -1,6 +1,8 @@
 """Sparse attention to learn from, teach with and experiment on: one position rule per pattern."""
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from sparse_transformers.efficiency.costs import AttentionCost, attention_cost
 from sparse_transformers.interpretability.causality import LeakReport, find_future_leak
@@ -26,19 +28,47 @@ from sparse_transformers.models.attention_patterns import (
     make_pattern,
 )
 from sparse_transformers.models.attention_reference import reference_attention
+from sparse_transformers.models.attention_selected import selected_attention
 from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
+from sparse_transformers.training.answer_scores import answer_log_probabilities
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 
+_IMPORTED_ON_USE = {
+    "ClaimClassifier": "training.claim_classifier",
+    "ClaimClassifierConfig": "training.claim_config",
+    "DatasetAnalyzer": "utils.dataset_analysis",
+    "TruthfulnessEvaluator": "utils.truthfulness_metrics",
+    "add_data_quality_issues": "utils.dataset_corruption",
+    "create_balanced_dataset": "utils.dataset_corruption",
+    "export_dataset_samples": "utils.dataset_synthesis",
+    "generate_cross_domain_dataset": "utils.dataset_synthesis",
+    "generate_liar_sample": "utils.dataset_synthesis",
+    "generate_multifc_sample": "utils.dataset_synthesis",
+    "generate_truthfulqa_sample": "utils.dataset_synthesis",
+    "get_dataset_statistics": "utils.dataset_statistics",
+    "load_enwik8": "utils.dataset_loaders",
+    "load_judged_answers": "utils.dataset_loaders",
+    "load_liar": "utils.dataset_loaders",
+    "load_truthfulqa": "utils.dataset_loaders",
+    "synthesize_liar": "utils.dataset_synthesis",
+    "synthesize_multifc": "utils.dataset_synthesis",
+    "synthesize_truthfulqa": "utils.dataset_synthesis",
+    "truthfulqa_mc": "utils.truthfulqa_scores",
+}
+"""Names that need pandas, SciPy or scikit-learn, which take as long to import as PyTorch."""
+
 __all__ = [
     "BACKENDS",
     "PATTERNS",
+    "SELECTORS",
     "AttentionCost",
     "AttentionPattern",
     "AttentionPatternGenerator",
@@ -59,23 +89,41 @@ __all__ = [
     "NextByteTask",
     "PerHead",
     "RandomSparse",
+    "Selector",
     "SparseAttentionDemo",
     "SparseTransformer",
     "SparseTransformerBlock",
     "SparseTransformerConfig",
     "Strided",
+    "TopKSelector",
     "Trainer",
     "TrainingConfig",
     "TruthfulnessHead",
     "TruthfulnessOutput",
+    "answer_log_probabilities",
     "attention_cost",
     "find_future_leak",
     "make_pattern",
     "reference_attention",
+    "selected_attention",
     "sparse_attention",
+    *_IMPORTED_ON_USE,
 ]
 
 try:
     __version__ = version("sparse-transformers")
 except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0.0.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import one of the names above when it is first asked for."""
+    if name not in _IMPORTED_ON_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_IMPORTED_ON_USE[name]}")
+    globals()[name] = getattr(module, name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_IMPORTED_ON_USE})

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import sparse_transformers
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "sparse_transformers"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -279,3 +281,14 @@ def test_touched_network_is_found(tmp_path):
     (tmp_path / "example.py").write_text("import socket\nsocket.getaddrinfo('localhost', 80)")
     with pytest.raises(AssertionError, match="import touched the network"):
         modules_loaded_by("import example", tmp_path)
+
+
+def test_names_imported_on_use_are_all_there_and_wait_for_it():
+    loaded = modules_loaded_by("import sparse_transformers", REPOSITORY)
+    assert {"pandas", "scipy", "sklearn"}.isdisjoint(loaded)
+    assert "pandas" in modules_loaded_by("from sparse_transformers import *", REPOSITORY)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        sparse_transformers.nothing  # noqa: B018

@@ -120,7 +120,7 @@ class ClaimTask:
         n_groups: how many values it has in the held-out rows.
         arms: all that judged.
         main_arm: the name of the classifier that the differences are about: of those that do not
-            leak, the one that knows the most.
+            leak, the most accurate one in cross-validation on the training rows.
         differences: to every other arm that does not leak.
     """
 

@@ -234,7 +234,10 @@ class ClaimClassifier:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{folder / CONFIG_FILE} is no claim classifier: {error}") from error
         config, tokenizer = calibration.config, load_tokenizer(folder)
-        if tokenizer.fields != config.fields or calibration.sharpness.keys() != config.readers.keys():
+        if (
+            tokenizer.fields != config.fields
+            or calibration.sharpness.keys() != config.readers.keys()
+        ):
             raise ValueError(
                 f"the files of {folder} must fit together, got the fields {tokenizer.fields} for "
                 f"{config.fields}, and temperatures of {', '.join(calibration.sharpness)} for "
@@ -270,9 +273,11 @@ def _check_every_class_in_every_fold(
 ) -> None:
     counts = np.bincount(targets, minlength=len(classes)).tolist()
     if min(counts) < n_folds:
-        found = ", ".join(f"{label!r}: {count}" for label, count in zip(classes, counts, strict=True))
+        found = ", ".join(
+            f"{label!r}: {count}" for label, count in zip(classes, counts, strict=True)
+        )
         raise ValueError(
-            f"each class must have at least as many rows as there are folds ({n_folds}), got {found}"
+            f"each class must have at least a row for each of the {n_folds} folds, got {found}"
         )
 
 

@@ -34,9 +34,7 @@ def runs_of(tokens, starts, max_n):
     for end, field in enumerate(field_of):
         for n in range(1, max_n + 1):
             places = range(end - n + 1, end + 1)
-            run = [
-                tokens[at] if at >= 0 and field_of[at] == field else None for at in places
-            ]
+            run = [tokens[at] if at >= 0 and field_of[at] == field else None for at in places]
             by_field[field].append(tuple(run))
     return by_field
 

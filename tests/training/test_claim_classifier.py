@@ -29,7 +29,7 @@ QUICK = ClaimClassifierConfig(
 TRUTHFUL_WORDS = {"true": ("calm", "quiet"), "false": ("loud", "wild")}
 
 
-def claims(n=160, seed=0):
+def claims(n=240, seed=0):
     """Short claims whose label shows in one of four words, and their labels."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(["true", "false"], size=n).tolist()
@@ -51,7 +51,7 @@ def fitted():
 def test_planted_signal_is_learned(fitted, reader):
     rows, labels = claims(seed=1)
     probabilities = fitted.predict_proba(rows, reader=reader)
-    assert probabilities.shape == (160, 2)
+    assert probabilities.shape == (240, 2)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     predicted = np.array(fitted.classes)[probabilities.argmax(1)]
     assert np.mean(predicted == labels) > 0.95
@@ -292,7 +292,7 @@ def test_folds_share_out_classes_and_keep_groups_whole(grouped):
     [
         (["a", "b"] * 4, {}, "one for each of the 10 rows, got 8"),
         (["a"] * 10, {}, r"at least two different labels, got \('a',\)"),
-        (["a"] * 9 + ["b"], {}, r"as there are folds \(2\), got 'a': 9, 'b': 1"),
+        (["a"] * 9 + ["b"], {}, "a row for each of the 2 folds, got 'a': 9, 'b': 1"),
         (["a", "b"] * 5, {"classes": ("a", "c")}, "among the classes .* got 'b'"),
         (["a", "b"] * 5, {"classes": ("a", "b", "b")}, "two different labels"),
         (["a", "b"] * 5, {"classes": ("a", "b", "c")}, "got 'a': 5, 'b': 5, 'c': 0"),

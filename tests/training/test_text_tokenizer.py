@@ -29,7 +29,10 @@ ROWS = [
         ("Don’t panic!", ["don’t", "panic", "!"]),
         ("health-care,taxes", ["health-care", ",", "taxes"]),
         ("$1,000.50 or 12,34%", ["$", "1,000.50", "or", "12", ",", "34", "%"]),
-        ("The U.S. isn't_big -- no.", ["the", "u.s", ".", "isn't", "_", "big", "-", "-", "no", "."]),
+        (
+            "The U.S. isn't_big -- no.",
+            ["the", "u.s", ".", "isn't", "_", "big", "-", "-", "no", "."],
+        ),
         ("Ærø 東京 ĀĒ", ["ærø", "東京", "āē"]),
         (" \t\n", []),
     ],
