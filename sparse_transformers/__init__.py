@@ -46,14 +46,14 @@ _IMPORTED_ON_USE = {
     "ClaimClassifierConfig": "training.claim_config",
     "DatasetAnalyzer": "utils.dataset_analysis",
     "TruthfulnessEvaluator": "utils.truthfulness_metrics",
-    "add_data_quality_issues": "utils.dataset_corruption",
-    "create_balanced_dataset": "utils.dataset_corruption",
+    "add_data_quality_issues": "utils.datasets.dataset_corruption",
+    "create_balanced_dataset": "utils.datasets.dataset_corruption",
     "export_dataset_samples": "utils.dataset_synthesis",
     "generate_cross_domain_dataset": "utils.dataset_synthesis",
     "generate_liar_sample": "utils.dataset_synthesis",
     "generate_multifc_sample": "utils.dataset_synthesis",
     "generate_truthfulqa_sample": "utils.dataset_synthesis",
-    "get_dataset_statistics": "utils.dataset_statistics",
+    "get_dataset_statistics": "utils.datasets.dataset_statistics",
     "load_enwik8": "utils.dataset_loaders",
     "load_judged_answers": "utils.dataset_loaders",
     "load_liar": "utils.dataset_loaders",
@@ -61,7 +61,7 @@ _IMPORTED_ON_USE = {
     "synthesize_liar": "utils.dataset_synthesis",
     "synthesize_multifc": "utils.dataset_synthesis",
     "synthesize_truthfulqa": "utils.dataset_synthesis",
-    "truthfulqa_mc": "utils.truthfulqa_scores",
+    "truthfulqa_mc": "utils.metrics.truthfulqa_scores",
 }
 """Names that need pandas, SciPy or scikit-learn, which take as long to import as PyTorch."""
 

@@ -42,7 +42,7 @@ def test_missing_results_leave_the_readme_alone(tmp_path, recorded, capsys):
 def test_readme_without_the_marks_is_left_alone(tmp_path, content):
     readme = tmp_path / "README.md"
     readme.write_text(content)
-    with pytest.raises(ValueError, match="must hold '<!-- [ab]: written by `make readme` -->'"):
+    with pytest.raises(ValueError, match=r"must hold '<!-- [ab]: written by `make readme` -->'"):
         put_into_readme(readme, {"a": "new", "b": "new"})
     assert readme.read_text() == content
 

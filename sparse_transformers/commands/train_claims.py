@@ -20,7 +20,7 @@ from sparse_transformers.experiments.claim_tables import load_tables
 from sparse_transformers.training.claim_classifier import ClaimClassifier
 from sparse_transformers.training.claim_config import ClaimClassifierConfig
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
-from sparse_transformers.utils.significance import bootstrap_interval
+from sparse_transformers.utils.metrics.significance import bootstrap_interval
 
 TRUTHFUL, NOT_TRUTHFUL = "truthful", "not truthful"
 

@@ -31,8 +31,8 @@ from sparse_transformers.experiments.claim_records import (
 from sparse_transformers.experiments.claim_scores import score_claims
 from sparse_transformers.training.claim_config import ClaimClassifierConfig
 from sparse_transformers.utils.dataset_synthesis import synthesize_liar
-from sparse_transformers.utils.significance import PairedDifference, paired_bootstrap
-from sparse_transformers.utils.thresholds import choose_threshold, threshold_analysis
+from sparse_transformers.utils.metrics.significance import PairedDifference, paired_bootstrap
+from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
 
 __all__ = [
     "BAYES",

@@ -9,8 +9,8 @@ from sparse_transformers.experiments.claim_evaluation import (
     ClaimTask,
 )
 from sparse_transformers.experiments.claim_evaluation_figures import best_baseline, binary_tasks
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.report import NOT_MEASURED, bullets, number, percent, prose, table
-from sparse_transformers.utils.significance import Interval
 
 NO_VALUE = "–"
 

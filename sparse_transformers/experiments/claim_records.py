@@ -8,8 +8,8 @@ from sparse_transformers.training.claim_config import (
     NGramReader,
     TransformerReader,
 )
-from sparse_transformers.utils.significance import PairedDifference
-from sparse_transformers.utils.thresholds import ThresholdChoice
+from sparse_transformers.utils.metrics.significance import PairedDifference
+from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
 
 MAJORITY, LINEAR, BAYES = "majority", "TF-IDF + logistic regression", "Bayes classifier"
 NGRAMS, TRANSFORMER, BOTH = "n-grams", "transformer", "transformer + n-grams"

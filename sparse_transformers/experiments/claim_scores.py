@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_transformers.utils.calibration import (
+from sparse_transformers.utils.metrics.calibration import (
     CalibrationNull,
     ReliabilityDiagram,
     calibration_null,
     reliability_diagram,
 )
-from sparse_transformers.utils.confusion_metrics import (
+from sparse_transformers.utils.metrics.confusion_metrics import (
     accuracy,
     average_over_classes,
     class_f1,
@@ -20,10 +20,10 @@ from sparse_transformers.utils.confusion_metrics import (
     quadratic_kappa,
     within_one_accuracy,
 )
-from sparse_transformers.utils.resampling import bootstrap_values, percentile_limits
-from sparse_transformers.utils.roc import RocCurve, roc_with_band
-from sparse_transformers.utils.significance import Interval
-from sparse_transformers.utils.thresholds import ThresholdTable, threshold_analysis
+from sparse_transformers.utils.metrics.resampling import bootstrap_values, percentile_limits
+from sparse_transformers.utils.metrics.roc import RocCurve, roc_with_band
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.metrics.thresholds import ThresholdTable, threshold_analysis
 
 Probabilities = NDArray[np.float64]
 Codes = NDArray[np.intp]

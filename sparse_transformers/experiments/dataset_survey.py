@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sparse_transformers.utils.analysis.dataset_columns import find_columns
+from sparse_transformers.utils.analysis.dataset_records import DatasetAnalysis
+from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
-from sparse_transformers.utils.dataset_columns import find_columns
-from sparse_transformers.utils.dataset_records import DatasetAnalysis
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
-from sparse_transformers.utils.distribution import Distribution
 
 ALL_TEXTS = "all texts"
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.dataset_survey import DatasetSurvey, SurveyedDataset
-from sparse_transformers.utils.dataset_records import BiasAnalysis
-from sparse_transformers.utils.distribution import Distribution
-from sparse_transformers.utils.label_probes import LabelProbes
+from sparse_transformers.utils.analysis.dataset_records import BiasAnalysis
+from sparse_transformers.utils.analysis.distribution import Distribution
+from sparse_transformers.utils.analysis.label_probes import LabelProbes
 from sparse_transformers.utils.plotting import GRID_COLOR, plot_bars
 
 WIDTH = 9.2

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from sparse_transformers.experiments.dataset_survey import DatasetSurvey, SurveyedDataset
-from sparse_transformers.utils.bias_findings import judge_bias
-from sparse_transformers.utils.dataset_bias import FALSE_ALARMS
-from sparse_transformers.utils.dataset_findings import by_severity, judge_table
-from sparse_transformers.utils.dataset_records import CLEAR, Finding
-from sparse_transformers.utils.dataset_report import list_findings, probe_table, text_table
-from sparse_transformers.utils.distribution import Distribution
+from sparse_transformers.utils.analysis.bias_findings import judge_bias
+from sparse_transformers.utils.analysis.dataset_bias import FALSE_ALARMS
+from sparse_transformers.utils.analysis.dataset_findings import by_severity, judge_table
+from sparse_transformers.utils.analysis.dataset_records import CLEAR, Finding
+from sparse_transformers.utils.analysis.dataset_report import list_findings, probe_table, text_table
+from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.report import bullets, join, percent, prose, table
 
 MOST_WORDS = 8

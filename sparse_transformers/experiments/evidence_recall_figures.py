@@ -14,8 +14,8 @@ from sparse_transformers.experiments.evidence_recall import (
     EvidenceRecall,
     Verdicts,
 )
+from sparse_transformers.utils.metrics.significance import Interval, wilson_interval
 from sparse_transformers.utils.plotting import Curve, plot_bars, plot_curves, style_of
-from sparse_transformers.utils.significance import Interval, wilson_interval
 
 REACH_LABELS = {
     SEEN: "fact seen in one layer",

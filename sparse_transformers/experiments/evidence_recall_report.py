@@ -10,9 +10,9 @@ from sparse_transformers.experiments.evidence_recall import (
     EvidenceRecall,
 )
 from sparse_transformers.experiments.evidence_recall_figures import REACH_LABELS, accuracy
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plotting import style_of
 from sparse_transformers.utils.report import bullets, join, percent, prose, table
-from sparse_transformers.utils.significance import Interval
 
 CHANCE = 0.5
 

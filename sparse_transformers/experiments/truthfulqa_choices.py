@@ -13,7 +13,7 @@ from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 from sparse_transformers.utils.dataset_synthesis import synthesize_truthfulqa
-from sparse_transformers.utils.truthfulqa_scores import McMeans, score_questions
+from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans, score_questions
 
 Answers = dict[tuple[str, str], float]
 

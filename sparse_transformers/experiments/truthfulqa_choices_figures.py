@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.truthfulqa_choices import TruthfulQAChoices
+from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans
 from sparse_transformers.utils.truthfulness_plots import plot_metric_bars
-from sparse_transformers.utils.truthfulqa_scores import McMeans
 
 CHANCE = "chance"
 

@@ -2,8 +2,8 @@
 
 from sparse_transformers.experiments.truthfulqa_choices import TruthfulQAChoices
 from sparse_transformers.experiments.truthfulqa_choices_figures import CHANCE, arms_of
+from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans
 from sparse_transformers.utils.report import bullets, prose, table
-from sparse_transformers.utils.truthfulqa_scores import McMeans
 
 
 def describe_choices(choices: TruthfulQAChoices) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_transformers.utils.temperature_scaling import fit_temperature
+from sparse_transformers.utils.metrics.temperature_scaling import fit_temperature
 
 Logits = NDArray[np.float64]
 Codes = NDArray[np.intp]

@@ -7,19 +7,24 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from .data_quality import detect_data_quality_issues
-from .dataset_bias import bias_features, measure_associations
-from .dataset_columns import AUTO, find_columns, is_identifier
-from .dataset_records import AdvancedAnalysis, BasicStats, BiasAnalysis, DatasetAnalysis
-from .dataset_report import write_report
-from .distribution import Distribution, distribution_of
-from .label_balance import analyze_label_distribution, label_names
-from .label_leak import find_label_leak
-from .label_probes import probe_labels
-from .readability import readability_table
-from .records import to_json
-from .split_overlap import measure_split_overlap
-from .text_statistics import analyze_text_patterns, clean_texts
+from sparse_transformers.utils.analysis.data_quality import detect_data_quality_issues
+from sparse_transformers.utils.analysis.dataset_bias import bias_features, measure_associations
+from sparse_transformers.utils.analysis.dataset_columns import AUTO, find_columns, is_identifier
+from sparse_transformers.utils.analysis.dataset_records import (
+    AdvancedAnalysis,
+    BasicStats,
+    BiasAnalysis,
+    DatasetAnalysis,
+)
+from sparse_transformers.utils.analysis.dataset_report import write_report
+from sparse_transformers.utils.analysis.distribution import Distribution, distribution_of
+from sparse_transformers.utils.analysis.label_balance import analyze_label_distribution, label_names
+from sparse_transformers.utils.analysis.label_leak import find_label_leak
+from sparse_transformers.utils.analysis.label_probes import probe_labels
+from sparse_transformers.utils.analysis.readability import readability_table
+from sparse_transformers.utils.analysis.split_overlap import measure_split_overlap
+from sparse_transformers.utils.analysis.text_statistics import analyze_text_patterns, clean_texts
+from sparse_transformers.utils.records import to_json
 
 
 class DatasetAnalyzer:

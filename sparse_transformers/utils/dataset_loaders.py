@@ -3,11 +3,20 @@
 Nothing is downloaded but enwik8, and that only if asked for.
 """
 
-from .dataset_splits import create_train_test_split, split_by_group
-from .enwik8 import ByteSplits, load_enwik8
-from .judged_answers import load_judged_answers
-from .liar_dataset import LIAR_COLUMNS, LIAR_HISTORY, LIAR_LABELS, LIAR_TRUTHFUL, load_liar
-from .truthfulqa_dataset import load_truthfulqa
+from sparse_transformers.utils.datasets.dataset_splits import (
+    create_train_test_split,
+    split_by_group,
+)
+from sparse_transformers.utils.datasets.enwik8 import ByteSplits, load_enwik8
+from sparse_transformers.utils.datasets.judged_answers import load_judged_answers
+from sparse_transformers.utils.datasets.liar_dataset import (
+    LIAR_COLUMNS,
+    LIAR_HISTORY,
+    LIAR_LABELS,
+    LIAR_TRUTHFUL,
+    load_liar,
+)
+from sparse_transformers.utils.datasets.truthfulqa_dataset import load_truthfulqa
 
 __all__ = [
     "LIAR_COLUMNS",

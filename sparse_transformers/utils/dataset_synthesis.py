@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from .runtime import atomic_write_text
-from .synthetic_liar import synthesize_liar
-from .synthetic_multifc import (
+from sparse_transformers.utils.datasets.synthetic_liar import synthesize_liar
+from sparse_transformers.utils.datasets.synthetic_multifc import (
     DOMAINS,
     MULTIFC_LABELS,
     synthesize_cross_domain,
     synthesize_multifc,
 )
-from .synthetic_sample import SyntheticSample
-from .synthetic_truthfulqa import TRUTHFULQA_LABELS, synthesize_truthfulqa
+from sparse_transformers.utils.datasets.synthetic_sample import SyntheticSample
+from sparse_transformers.utils.datasets.synthetic_truthfulqa import (
+    TRUTHFULQA_LABELS,
+    synthesize_truthfulqa,
+)
+from sparse_transformers.utils.runtime import atomic_write_text
 
 __all__ = [
     "DOMAINS",

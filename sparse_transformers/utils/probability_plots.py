@@ -7,10 +7,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from .calibration import CalibrationNull, ReliabilityDiagram
-from .plotting import Curve, Style, plot_curves
-from .thresholds import ThresholdChoice, ThresholdTable
-from .truthfulness_plots import COLORS, NO_MARKER, REFERENCE_COLOR, UNIT_LIMITS
+from sparse_transformers.utils.metrics.calibration import CalibrationNull, ReliabilityDiagram
+from sparse_transformers.utils.metrics.thresholds import ThresholdChoice, ThresholdTable
+from sparse_transformers.utils.plotting import Curve, Style, plot_curves
+from sparse_transformers.utils.truthfulness_plots import (
+    COLORS,
+    NO_MARKER,
+    REFERENCE_COLOR,
+    UNIT_LIMITS,
+)
 
 MEASURES = {
     "precision": "precision",

@@ -12,21 +12,21 @@ One convention for what cannot be answered, in every module of metrics:
 The positive class of two is the truthful one.
 """
 
-from .classification_metrics import (
+from sparse_transformers.utils.metrics.classification_metrics import (
     calculate_class_wise_metrics,
     calculate_truthfulness_metrics,
     generate_confusion_matrix,
 )
-from .classifier_comparison import ClassifierComparison
-from .consistency_metrics import (
+from sparse_transformers.utils.metrics.classifier_comparison import ClassifierComparison
+from sparse_transformers.utils.metrics.consistency_metrics import (
     PredictionConsistency,
     calculate_domain_transfer_metrics,
     calculate_prediction_consistency,
     calculate_temporal_consistency,
 )
-from .group_metrics import evaluate_misinformation_detection
-from .metric_table import explain_undefined
-from .truthfulness_evaluator import TruthfulnessEvaluator
+from sparse_transformers.utils.metrics.group_metrics import evaluate_misinformation_detection
+from sparse_transformers.utils.metrics.metric_table import explain_undefined
+from sparse_transformers.utils.metrics.truthfulness_evaluator import TruthfulnessEvaluator
 
 __all__ = [
     "ClassifierComparison",

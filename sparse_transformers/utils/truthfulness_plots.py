@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from .plotting import Curve, Style, plot_bars, plot_curves, plot_table
-from .roc import RocCurve
-from .significance import Interval
+from sparse_transformers.utils.metrics.roc import RocCurve
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.plotting import Curve, Style, plot_bars, plot_curves, plot_table
 
 COLORS = ("#0072B2", "#D55E00", "#117A65", "#CC79A7", "#E69F00", "#7A4E9E", "#56B4E9", "#8C6D31")
 """Of arms or measures, in the order in which they are passed."""

@@ -27,8 +27,8 @@ from sparse_transformers.experiments.dataset_survey_report import (
     describe_texts,
     describe_words,
 )
+from sparse_transformers.utils.analysis.distribution import distribution_of
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
-from sparse_transformers.utils.distribution import distribution_of
 from sparse_transformers.utils.records import from_json, to_json
 
 SETTINGS = DatasetSurveySettings(synthetic_rows=400, n_shuffles=199, n_probe_shuffles=3, top_k=5)

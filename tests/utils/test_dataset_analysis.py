@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sparse_transformers.utils.analysis.dataset_findings import judge_dataset
+from sparse_transformers.utils.analysis.dataset_records import (
+    CLEAR,
+    MODERATE,
+    SERIOUS,
+    DatasetAnalysis,
+)
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
-from sparse_transformers.utils.dataset_findings import judge_dataset
-from sparse_transformers.utils.dataset_records import CLEAR, MODERATE, SERIOUS, DatasetAnalysis
 from sparse_transformers.utils.dataset_synthesis import (
     generate_liar_sample,
     generate_multifc_sample,

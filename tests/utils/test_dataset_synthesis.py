@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sparse_transformers.utils import synthetic_liar, synthetic_multifc
 from sparse_transformers.utils.dataset_synthesis import (
     SYNTHESIZERS,
     export_dataset_samples,
@@ -22,6 +21,7 @@ from sparse_transformers.utils.dataset_synthesis import (
     synthesize_multifc,
     synthesize_truthfulqa,
 )
+from sparse_transformers.utils.datasets import synthetic_liar, synthetic_multifc
 
 N = 8000
 EASY = 0.9

@@ -5,13 +5,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sparse_transformers.utils.calibration import (
+from sparse_transformers.utils.metrics.calibration import (
     CalibrationNull,
     ReliabilityBin,
     ReliabilityDiagram,
 )
+from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
 from sparse_transformers.utils.probability_plots import plot_reliability, plot_threshold_curves
-from sparse_transformers.utils.thresholds import choose_threshold, threshold_analysis
 
 DIAGRAM = ReliabilityDiagram(
     kind="positive-class",

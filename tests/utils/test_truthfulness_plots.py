@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sparse_transformers.utils.roc import RocCurve
-from sparse_transformers.utils.significance import Interval
+from sparse_transformers.utils.metrics.roc import RocCurve
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.truthfulness_plots import (
     plot_confusion_matrix,
     plot_metric_bars,

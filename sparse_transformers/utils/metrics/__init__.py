@@ -1,0 +1,1 @@
+"""Measures of classifiers, and how far chance alone could have moved them."""

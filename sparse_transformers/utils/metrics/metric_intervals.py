@@ -1,0 +1,94 @@
+"""Error bars for every metric of a classifier."""
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+
+from numpy.typing import ArrayLike
+
+from sparse_transformers.utils.metrics.calibration import calibration_null
+from sparse_transformers.utils.metrics.label_encoding import Codes, Label
+from sparse_transformers.utils.metrics.metric_table import BINNED_METRICS, Metric
+from sparse_transformers.utils.metrics.predictions import Floats, Predictions
+from sparse_transformers.utils.metrics.significance import Interval, bootstrap_interval
+
+_UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
+def metric_limits(
+    predictions: Predictions,
+    metrics: Mapping[str, Metric],
+    *,
+    groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> dict[str, float]:
+    """`<name>_low` and `<name>_high` of each metric, by bootstrap.
+
+    They are NaN where the metric is not finite, or is undefined on most resamples. A binned
+    calibration error is higher on a resample than on the rows themselves, so that its bootstrap
+    interval would lie beside it. `expected_calibration_error_null` and `..._null_high` stand in
+    for it (see `calibration_null`).
+
+    Args:
+        predictions: of all rows.
+        metrics: by name; "accuracy" must be among them.
+        groups: the group of each row; whole groups are drawn. None: every row by itself.
+        confidence: between 0 and 1.
+        n_resamples: how many resamples, and simulations for the calibration error.
+        seed: of both.
+
+    Raises:
+        ValueError: `confidence` or `n_resamples` is out of range, a row lacks a group, or there
+            are fewer than two groups.
+    """
+
+    def interval(name: str) -> Interval:
+        return bootstrap_interval(
+            _of_rows(metrics[name], predictions.classes),
+            *_columns(predictions),
+            groups=groups,
+            n_resamples=n_resamples,
+            confidence=confidence,
+            seed=seed,
+        )
+
+    intervals = {"accuracy": interval("accuracy")}  # always defined: what it raises is meant
+    for name, metric in metrics.items():
+        if name in intervals or name in BINNED_METRICS:
+            continue
+        try:
+            intervals[name] = interval(name) if isfinite(metric(predictions)) else _UNKNOWN
+        except ValueError:
+            intervals[name] = _UNKNOWN
+    limits: dict[str, float] = {}
+    for name, each in intervals.items():
+        limits |= {f"{name}_low": each.low, f"{name}_high": each.high}
+    if predictions.probabilities is not None:
+        null = calibration_null(
+            predictions.truth,
+            predictions.probabilities,
+            labels=range(len(predictions.classes)),
+            n_simulations=n_resamples,
+            confidence=confidence,
+            seed=seed,
+        )
+        limits["expected_calibration_error_null"] = null.null_mean
+        limits["expected_calibration_error_null_high"] = null.null_high
+    return limits
+
+
+def _columns(predictions: Predictions) -> list[Codes | Floats]:
+    columns: list[Codes | Floats] = [predictions.truth, predictions.predicted]
+    if predictions.probabilities is not None:
+        columns.append(predictions.probabilities)
+    return columns
+
+
+def _of_rows(metric: Metric, classes: tuple[Label, ...]) -> Callable[..., float]:
+    """The metric as a function of `_columns`."""
+
+    def of_rows(truth: Codes, predicted: Codes, probabilities: Floats | None = None) -> float:
+        return metric(Predictions(truth, predicted, probabilities, classes))
+
+    return of_rows
