@@ -90,7 +90,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--preset",
         choices=PRESETS,
         default="default",
-        help="how much to measure: under 1 minute, under 4, or about 15 on two cores "
+        help="how much to measure: about 1 minute, about 4, or about an hour on two cores "
         "(default: %(default)s)",
     )
     parser.add_argument(

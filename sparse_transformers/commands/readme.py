@@ -6,7 +6,14 @@ from pathlib import Path
 
 from sparse_transformers.commands.command import Command
 from sparse_transformers.efficiency import attention_report
-from sparse_transformers.experiments import evidence_recall_report, evidence_recall_section
+from sparse_transformers.experiments import (
+    claim_evaluation_report,
+    claim_evaluation_section,
+    evidence_recall_report,
+    evidence_recall_section,
+    truthfulqa_choices_report,
+    truthfulqa_choices_section,
+)
 from sparse_transformers.experiments.tour import RESULTS, read_recorded
 from sparse_transformers.utils.readme import put_into_readme
 
@@ -23,9 +30,22 @@ def _evidence(outputs: Path) -> str:
     return f"{where}\n\n{evidence_recall_report.summarise(recall)}"
 
 
+def _claims(outputs: Path) -> str:
+    results = outputs / "published_claims" / RESULTS
+    evaluation, where = read_recorded(results, claim_evaluation_section.SECTION)
+    choices, _ = read_recorded(results, truthfulqa_choices_section.SECTION)
+    parts = [
+        where,
+        claim_evaluation_report.summarise(evaluation),
+        truthfulqa_choices_report.summarise(choices),
+    ]
+    return "\n\n".join(parts)
+
+
 RECORDED: dict[str, Callable[[Path], str]] = {
     "attention benchmark": _attention,
     "evidence at a distance": _evidence,
+    "published claims": _claims,
 }
 """What stands in the README by a recorded run, and how it is written from the outputs."""
 

@@ -76,8 +76,7 @@ def judge_by_classifiers(
     Args:
         corpus: what to learn from.
         config: how; the fields follow from the corpus.
-        history: whether to train one on the credit history too, if there is one. It comes first:
-            the last judgement is that of the honest classifier that knows the most.
+        history: whether to train one on the credit history too, if there is one.
         say: is told what comes next.
         progress: show a progress bar for each reader.
     """

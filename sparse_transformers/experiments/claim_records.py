@@ -53,11 +53,11 @@ class ClaimEvaluationSettings:
                 d_model=32,
                 dropout=0.1,
                 token_dropout=0.2,
-                epochs=8,
+                epochs=6,
                 learning_rate=3e-3,
                 weight_decay=0.3,
             ),
-            ngrams=NGramReader(epochs=15, learning_rate=3e-2),
+            ngrams=NGramReader(n_buckets=2**15, epochs=15, learning_rate=3e-2),
             folds=3,
             patience=4,
         )

@@ -47,7 +47,7 @@ class ModelComparisonSettings:
     window_size: int = 128
     stride: int = 64
     learning_rate: float = 2e-3
-    seconds: float = 13.0
+    seconds: float = 8.0
     n_seeds: int = 3
     eval_every: int = 25
     valid_windows: int = 4

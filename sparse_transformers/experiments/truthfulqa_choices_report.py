@@ -9,8 +9,6 @@ from sparse_transformers.utils.report import bullets, prose, table
 def describe_choices(choices: TruthfulQAChoices) -> str:
     """How the model chose, and what that is worth beside guesses."""
     settings = choices.settings
-    arms = {**arms_of(choices), CHANCE: choices.controls[CHANCE]}
-    rows = [(name, str(each.mc1), str(each.mc2), str(each.mc3)) for name, each in arms.items()]
     return "\n\n".join(
         [
             prose(f"""
@@ -21,7 +19,7 @@ def describe_choices(choices: TruthfulQAChoices) -> str:
             answer comes first, MC2 how much probability the true answers have together, MC3 which
             share of them comes before every false one. The guesses know neither the question nor
             the world."""),
-            table(("who chooses", "MC1", "MC2", "MC3"), rows),
+            _table(choices),
             bullets(_verdicts(choices)),
             prose("""
             **Limits.** So small a model has no knowledge to be truthful with. What its scores show
@@ -29,6 +27,21 @@ def describe_choices(choices: TruthfulQAChoices) -> str:
             beyond these rows."""),
         ]
     )
+
+
+def summarise(choices: TruthfulQAChoices) -> str:
+    """The scores in short."""
+    heading = prose(f"""
+    **{choices.questions}: multiple choice.** {choices.n_questions:,} questions; a language model of
+    bytes that read {choices.text} for {choices.train_seconds:.0f} seconds, and guesses that read
+    nothing.""")
+    return "\n\n".join([heading, _table(choices), bullets(_verdicts(choices))])
+
+
+def _table(choices: TruthfulQAChoices) -> str:
+    arms = {**arms_of(choices), CHANCE: choices.controls[CHANCE]}
+    rows = [(name, str(each.mc1), str(each.mc2), str(each.mc3)) for name, each in arms.items()]
+    return table(("who chooses", "MC1", "MC2", "MC3"), rows)
 
 
 def _verdicts(choices: TruthfulQAChoices) -> list[str]:

@@ -246,7 +246,7 @@ class ClaimClassifier:
         readers = untrained_readers(config, tokenizer, len(calibration.classes))
         load_weights(folder, readers)
         classifier = cls(config)
-        classifier._fitted = FittedClaims(calibration, tokenizer, readers.eval())
+        classifier._fitted = FittedClaims(calibration, tokenizer, readers)
         return classifier
 
 

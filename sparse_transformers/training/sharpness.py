@@ -38,9 +38,8 @@ def loss_when_calibrated(targets: Codes, logits: Logits) -> float:
 
 
 def _never_wrong(targets: Codes, logits: Logits) -> bool:
-    """Whether the logits say something, and nothing but the truth."""
-    ahead = logits - _of_targets(targets, logits)
-    return bool((ahead <= 0).all() and (ahead < 0).any())
+    """Whether no other class is ever ahead of the target."""
+    return bool((logits <= _of_targets(targets, logits)).all())
 
 
 def _of_targets(targets: Codes, logits: Logits) -> Logits:

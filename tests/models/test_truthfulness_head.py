@@ -20,7 +20,8 @@ def test_pooled_is_the_mean_of_the_real_tokens():
 
 
 def test_output_has_logits_for_each_class_and_a_confidence_between_0_and_1():
-    output = TruthfulnessHead(8, num_classes=6)(10 * hidden_states())
+    # Wide enough that some unit is awake in every row, whatever the initial weights.
+    output = TruthfulnessHead(64, num_classes=6)(10 * hidden_states(64))
     assert output.logits.shape == (3, 6)
     assert output.confidence.shape == (3,)
     assert ((output.confidence > 0) & (output.confidence < 1)).all()

@@ -15,7 +15,8 @@ from sparse_transformers.training.claim_config import (
     NGramReader,
     TransformerReader,
 )
-from sparse_transformers.training.claim_readers import deal_folds
+from sparse_transformers.training.claim_readers import deal_folds, untrained_readers
+from sparse_transformers.training.text_tokenizer import WordTokenizer
 
 QUICK = ClaimClassifierConfig(
     transformer=TransformerReader(
@@ -222,6 +223,17 @@ def test_fits_of_the_same_seed_agree_and_global_randomness_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_no_two_readers_start_alike():
+    rows, _ = claims(20)
+    tokenizer = WordTokenizer.from_rows(rows)
+    starts = [
+        reader.embedding.token.weight
+        for seed in range(3)
+        for reader in untrained_readers(replace(QUICK, seed=seed), tokenizer, 2)["transformer"]
+    ]
+    assert len({tuple(weights.flatten().tolist()) for weights in starts}) == 3 * QUICK.folds
+
+
 @pytest.mark.parametrize("tokenizer", ["words", "bytes"])
 def test_fields_are_read_apart(tokenizer):
     """The label is whether the verdict's word is "yes"; the remark's word is the opposite."""
@@ -263,8 +275,8 @@ def test_one_kind_of_reader_needs_no_joint_temperature():
 
 def test_kinds_are_averaged_after_their_own_temperature():
     calibration = ClaimCalibration(QUICK, ("a", "b"), {"transformer": 0.5, "ngrams": 2.0}, 3.0)
-    logits = {"transformer": np.array([[4.0, 0.0]]), "ngrams": np.array([[0.0, 1.0]])}
-    odds = 3 * (0.5 * 4 - 2 * 1) / 2
+    logits = {"transformer": np.array([[6.0, 0.0]]), "ngrams": np.array([[0.0, 1.0]])}
+    odds = 3 * (0.5 * 6 - 2 * 1) / 2
     expected = 1 / (1 + np.exp(-odds))
     assert combine(calibration, logits)[0, 0] == pytest.approx(expected)
     alone = combine(calibration, {"ngrams": logits["ngrams"]})

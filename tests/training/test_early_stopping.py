@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sparse_transformers.training.checkpoint import load_state
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.task import Evaluation
@@ -15,7 +16,7 @@ CONFIG = TrainingConfig(
     batch_size=4,
     learning_rate=0.01,
     eval_every=2,
-    save_every=3,
+    save_every=5,
     patience=3,
     progress=False,
     device="cpu",
@@ -91,7 +92,7 @@ def test_time_limit_and_patience_go_together(make_model, task):
     assert limited.steps == 1
 
 
-@pytest.mark.parametrize("fatal_step", [1, 6, 7, 9, 11])
+@pytest.mark.parametrize("fatal_step", [1, 7, 11])
 def test_resumed_run_stops_at_the_same_step_with_the_same_weights(
     make_model, task, tmp_path, fatal_step
 ):
@@ -114,6 +115,7 @@ def test_resumed_run_stops_at_the_same_step_with_the_same_weights(
 
 def test_run_that_stopped_early_resumes_to_the_same_result(make_model, task, tmp_path):
     expected = Trainer(make_model(), task, CONFIG, tmp_path).train()
+    assert load_state(tmp_path / "last")["progress"]["step"] == expected.steps == 12
     model = make_model()
     assert Trainer(model, task, CONFIG, tmp_path).train(resume=True) == expected
     assert_same_weights(model, task.seen[3])
