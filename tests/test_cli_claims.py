@@ -8,7 +8,7 @@ import pytest
 
 from sparse_transformers.cli import main
 from sparse_transformers.commands import train_claims
-from sparse_transformers.experiments.claim_evaluation import ClaimEvaluationSettings
+from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
 from sparse_transformers.training.claim_classifier import ClaimClassifier
 from sparse_transformers.training.claim_config import (
     ClaimClassifierConfig,

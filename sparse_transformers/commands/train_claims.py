@@ -15,7 +15,7 @@ from sparse_transformers.experiments.claim_corpora import (
     ClaimCorpus,
     make_corpus,
 )
-from sparse_transformers.experiments.claim_evaluation import ClaimEvaluationSettings
+from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
 from sparse_transformers.experiments.claim_tables import load_tables
 from sparse_transformers.training.claim_classifier import ClaimClassifier
 from sparse_transformers.training.claim_config import ClaimClassifierConfig

@@ -19,7 +19,6 @@ from sparse_transformers.experiments.claim_judgements import (
 )
 from sparse_transformers.experiments.claim_records import (
     BAYES,
-    MAJORITY,
     TRUTHFUL,
     VERDICTS,
     ClaimArm,
@@ -33,18 +32,6 @@ from sparse_transformers.training.claim_config import ClaimClassifierConfig
 from sparse_transformers.utils.dataset_synthesis import synthesize_liar
 from sparse_transformers.utils.metrics.significance import PairedDifference, paired_bootstrap
 from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
-
-__all__ = [
-    "BAYES",
-    "MAJORITY",
-    "ClaimArm",
-    "ClaimDifference",
-    "ClaimEvaluation",
-    "ClaimEvaluationSettings",
-    "ClaimTask",
-    "evaluate_claims",
-    "teaching_claims",
-]
 
 Probabilities = NDArray[np.float64]
 Codes = NDArray[np.intp]

@@ -6,9 +6,13 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sparse_transformers.experiments.claim_evaluation import (
+from sparse_transformers.experiments.claim_records import (
     BAYES,
+    BOTH,
+    LINEAR,
     MAJORITY,
+    NGRAMS,
+    TRANSFORMER,
     ClaimArm,
     ClaimEvaluation,
     ClaimTask,
@@ -21,6 +25,8 @@ from sparse_transformers.utils.truthfulness_plots import (
 )
 
 WIDTH = 9.2
+MODEL_COLORS = {LINEAR: "#999999", NGRAMS: "#E69F00", TRANSFORMER: "#0072B2", BOTH: "#117A65"}
+LEAK_COLOR = "#E3B7B0"
 
 
 def draw_accuracies(evaluation: ClaimEvaluation) -> Figure:
@@ -37,6 +43,7 @@ def draw_accuracies(evaluation: ClaimEvaluation) -> Figure:
                 for arm in task.arms
                 if arm.model == name
             },
+            colors={_label(arm): _color(arm) for arm in _judging(task)},
             title=f"{task.corpus}: {task.task} ({task.n_valid:,} held-out rows)",
             xlabel="share of held-out rows judged right",
             ax=ax,
@@ -141,6 +148,10 @@ def _judging(task: ClaimTask) -> list[ClaimArm]:
 
 def _label(arm: ClaimArm) -> str:
     return f"{arm.name} (leaks)" if arm.leaks else arm.name
+
+
+def _color(arm: ClaimArm) -> str:
+    return LEAK_COLOR if arm.leaks else MODEL_COLORS[arm.model]
 
 
 def _title(task: ClaimTask) -> str:

@@ -1,6 +1,7 @@
 """The claim evaluation in words: every verdict follows from the numbers."""
 
-from sparse_transformers.experiments.claim_evaluation import (
+from sparse_transformers.experiments.claim_evaluation_figures import best_baseline, binary_tasks
+from sparse_transformers.experiments.claim_records import (
     BAYES,
     MAJORITY,
     ClaimArm,
@@ -8,7 +9,6 @@ from sparse_transformers.experiments.claim_evaluation import (
     ClaimEvaluation,
     ClaimTask,
 )
-from sparse_transformers.experiments.claim_evaluation_figures import best_baseline, binary_tasks
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.report import NOT_MEASURED, bullets, number, percent, prose, table
 

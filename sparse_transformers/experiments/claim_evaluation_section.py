@@ -2,12 +2,8 @@
 
 from sparse_transformers.experiments import claim_evaluation_figures as figures
 from sparse_transformers.experiments import claim_evaluation_report as report
-from sparse_transformers.experiments.claim_evaluation import (
-    ClaimEvaluation,
-    ClaimEvaluationSettings,
-    evaluate_claims,
-    teaching_claims,
-)
+from sparse_transformers.experiments.claim_evaluation import evaluate_claims, teaching_claims
+from sparse_transformers.experiments.claim_records import ClaimEvaluation, ClaimEvaluationSettings
 from sparse_transformers.experiments.claim_tables import JUDGED, LIAR
 from sparse_transformers.experiments.tour import Part, Section, Visit
 

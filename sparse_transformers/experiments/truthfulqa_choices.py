@@ -89,7 +89,7 @@ def measure_choices(
     """
     name = "TruthfulQA"
     if table is None:
-        name = "synthetic questions"
+        name = "synthetic TruthfulQA"
         table = synthesize_truthfulqa(settings.synthetic_questions, seed=seed).table
     config = SparseTransformerConfig(
         d_model=settings.d_model,

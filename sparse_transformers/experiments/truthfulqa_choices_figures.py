@@ -23,7 +23,7 @@ def draw_choices(choices: TruthfulQAChoices) -> Figure:
         plot_metric_bars(
             {name: getattr(means, measure) for name, means in arms.items()},
             references={CHANCE: getattr(chance, measure).estimate},
-            title=f"{choices.questions}, {choices.n_questions:,} of them",
+            title=f"{choices.questions}: {choices.n_questions:,} questions",
             xlabel=xlabel,
             ax=ax,
         )

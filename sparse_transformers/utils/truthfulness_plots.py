@@ -115,6 +115,7 @@ def plot_metric_bars(
     scores: Mapping[str, Interval],
     *,
     references: Mapping[str, float] | None = None,
+    colors: Mapping[str, str] | None = None,
     title: str,
     xlabel: str,
     ax: Axes | None = None,
@@ -124,15 +125,16 @@ def plot_metric_bars(
     Args:
         scores: by name of the arm, from the top.
         references: by name, such as the majority class or the Bayes ceiling.
+        colors: by name of the arm; None gives each its own.
         title: above the axes.
         xlabel: what the measure is.
         ax: where to draw; None makes a new figure.
     """
-    colors = [color for _, color in zip(scores, cycle(COLORS), strict=False)]
+    colors = colors or dict(zip(scores, cycle(COLORS), strict=False))
     ax = plot_bars(
         list(scores),
         {xlabel: [score.estimate for score in scores.values()]},
-        colors={xlabel: colors},
+        colors={xlabel: [colors[name] for name in scores]},
         title=title,
         xlabel=xlabel,
         number="{:.3f}",

@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 from claim_examples import QUICK, answers_table, liar_table
 
-from sparse_transformers.experiments.claim_evaluation import (
-    ClaimEvaluation,
-    ClaimEvaluationSettings,
-    evaluate_claims,
-    teaching_claims,
-)
+from sparse_transformers.experiments.claim_evaluation import evaluate_claims, teaching_claims
 from sparse_transformers.experiments.claim_judgements import Judgement
+from sparse_transformers.experiments.claim_records import ClaimEvaluation, ClaimEvaluationSettings
 from sparse_transformers.utils.records import from_json, to_json
 
 SETTINGS = ClaimEvaluationSettings(
