@@ -204,7 +204,7 @@ def read_recorded(path: Path, section: Section) -> tuple[Any, str]:
             f"{machine['threads']} threads of {machine['cpu']}, commit {machine['commit']}."
         )
         return _result_of(section, results), where
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} must be the results of {section.name}") from error
 
 

@@ -122,7 +122,7 @@ def test_guesses_are_those_of_the_questions(measured):
 def test_without_a_table_questions_are_synthetic_and_the_seed_decides():
     quick = replace(TINY, seconds=0.01, synthetic_questions=40)
     first, again, other = (measure_choices(quick, corpus(), seed=seed) for seed in (5, 5, 6))
-    assert (first.questions, first.n_questions) == ("synthetic questions", 40)
+    assert (first.questions, first.n_questions) == ("synthetic TruthfulQA", 40)
     assert first.untrained == again.untrained
     assert first.controls == again.controls
     assert first.untrained != other.untrained
@@ -233,7 +233,7 @@ def test_figure_draws_the_scores_and_chance_as_a_line():
         ([0.3, 0.21, 0.45, 0.35], [0.35, 0.26, 0.5, 0.4]),
         strict=True,
     ):
-        assert ax.get_title() == "riddles, 1,234 of them"
+        assert ax.get_title() == "riddles: 1,234 questions"
         assert ax.get_xlabel().startswith(name)
         assert [bar.get_width() for bar in ax.patches] == lengths
         assert [text.get_text() for text in ax.get_yticklabels()] == [
