@@ -90,7 +90,7 @@ def describe_reliability(evaluation: ClaimEvaluation) -> str:
     return "\n\n".join(
         [
             prose("""
-            Of the claims that get 70%, about 70% should be truthful. A binned calibration error is
+            Of the verdicts that are given with 70%, about 70% should be right. A binned calibration error is
             never 0, not even for a perfect model, so it stands beside what such a model gets."""),
             bullets(verdicts),
         ]

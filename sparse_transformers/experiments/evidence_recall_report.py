@@ -176,10 +176,8 @@ def _window_verdict(recall: EvidenceRecall, seq_len: int) -> str:
         if reach in shares
     ]
     inside = _percents(shares[SEEN]) if SEEN in shares else "not measured"
-    return (
-        f"The local window is right in {inside} of the claims whose fact it covers, and in "
-        f"{join(beyond)}."
-    )
+    rest = f", and in {join(beyond)}" if beyond else ""
+    return f"The local window is right in {inside} of the claims whose fact it covers{rest}."
 
 
 def _relay_verdict(recall: EvidenceRecall, seq_len: int, adapted: bool) -> str:

@@ -94,6 +94,13 @@ def test_bars_are_accuracies_and_lines_are_references(task):
     assert intervals == [[right / N_ROWS - 0.1, right / N_ROWS + 0.1] for right in n_right]
 
 
+def test_bars_of_one_model_have_one_colour_and_leaks_another():
+    (ax,) = drawn(draw_accuracies, full_task(TRUTHFUL, leaking=True)).axes
+    metadata, text, ngrams, transformer, leak = [bar.get_facecolor() for bar in ax.patches]
+    assert metadata == text
+    assert len({text, ngrams, transformer, leak}) == 4
+
+
 def test_no_ceiling_is_drawn_where_none_is_known():
     (ax,) = drawn(draw_accuracies, full_task(VERDICTS)).axes
     assert legend_of(ax) == ["majority: 0.500"]
