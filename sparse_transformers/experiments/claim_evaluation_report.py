@@ -90,8 +90,9 @@ def describe_reliability(evaluation: ClaimEvaluation) -> str:
     return "\n\n".join(
         [
             prose("""
-            Of the verdicts that are given with 70%, about 70% should be right. A binned calibration error is
-            never 0, not even for a perfect model, so it stands beside what such a model gets."""),
+            Of the verdicts that are given with 70%, about 70% should be right. A binned calibration
+            error is never 0, not even for a perfect model, so it stands beside what such a model
+            gets."""),
             bullets(verdicts),
         ]
     )
