@@ -94,6 +94,7 @@ def describe_reach(recall: EvidenceRecall) -> str:
             [
                 _window_verdict(recall, longest),
                 *(_relay_verdict(recall, longest, adapted) for adapted in states),
+                *_adaptation_verdict(recall, longest),
                 _beyond_verdict(recall),
             ]
         )
@@ -117,6 +118,7 @@ def summarise(recall: EvidenceRecall) -> str:
     verdicts += [_window_verdict(recall, longest), _relay_verdict(recall, longest, adapted=False)]
     if recall.settings.adaptation_steps:
         verdicts.append(_relay_verdict(recall, longest, adapted=True))
+    verdicts += _adaptation_verdict(recall, longest)
     seeds = "one seed" if len(recall.models) == 1 else f"{len(recall.models)} seeds"
     return "\n\n".join(
         [
@@ -193,6 +195,29 @@ def _relay_verdict(recall: EvidenceRecall, seq_len: int, adapted: bool) -> str:
             "tokens: that a fact *can* be heard over two layers does not mean that it is."
         )
     return f"{when}, facts that come by way of other tokens are used by: {join(relaying)}."
+
+
+def _adaptation_verdict(recall: EvidenceRecall, seq_len: int) -> list[str]:
+    """Whether training on has made patterns worse at what they can see."""
+    fallen = []
+    for name in recall.arm_names:
+        before, after = (
+            recall.chosen(arm=name, seq_len=seq_len, adapted=adapted, reach=SEEN)
+            for adapted in (False, True)
+        )
+        if before and after and accuracy(after).high < accuracy(before).low:
+            fallen.append(
+                f"{style_of(name).label} (from {accuracy(before).estimate:.1%} to "
+                f"{accuracy(after).estimate:.1%})"
+            )
+    if not fallen:
+        return []
+    return [
+        "Training on with a pattern has cost what the model could do: where the fact is seen in "
+        f"one layer, fewer verdicts are right with {join(fallen)}. A likely reason, not tested "
+        "here: most claims of that training cannot be answered from what the pattern shows, and "
+        "answers to them teach to guess."
+    ]
 
 
 def _beyond_verdict(recall: EvidenceRecall) -> str:

@@ -250,6 +250,14 @@ def test_report_tells_of_relays_and_of_leaks():
     assert "beyond the interval: local window;" in describe_recall(made_up(far))
 
 
+def test_report_tells_when_training_on_made_it_worse():
+    worse = [*BASIC, ("local", True, SEEN, 8, 100, 70)]
+    text = describe_reach(made_up(worse, adaptation_steps=3))
+    assert "fewer verdicts are right with local window (from 99.0% to 70.0%)" in text
+    alike = [*BASIC, ("local", True, SEEN, 8, 100, 98)]
+    assert "has cost what" not in describe_reach(made_up(alike, adaptation_steps=3))
+
+
 def test_prediction_counts_unseen_facts_as_guesses():
     chosen = made_up(BASIC).chosen(arm="local")
     assert predicted_accuracy(chosen) == pytest.approx((100 + 50 + 50) / 300)
