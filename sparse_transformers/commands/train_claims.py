@@ -15,6 +15,7 @@ from sparse_transformers.experiments.claim_corpora import (
     ClaimCorpus,
     make_corpus,
 )
+from sparse_transformers.experiments.claim_evaluation import config_for
 from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
 from sparse_transformers.experiments.claim_tables import load_tables
 from sparse_transformers.training.claim_classifier import ClaimClassifier
@@ -119,11 +120,8 @@ def _parts(arguments: argparse.Namespace, corpus: ClaimCorpus) -> list[str]:
 
 
 def _config(arguments: argparse.Namespace, corpus: ClaimCorpus) -> ClaimClassifierConfig:
-    settings = ClaimEvaluationSettings()
-    if arguments.synthetic is not None:
-        config = settings.invented
-    else:
-        config = settings.claims if METADATA in corpus.fields else settings.answers
+    invented = arguments.synthetic is not None
+    config = config_for(ClaimEvaluationSettings(), corpus, invented=invented)
     return config if arguments.folds is None else replace(config, folds=arguments.folds)
 
 

@@ -79,7 +79,7 @@ def evaluate_claims(
     for name, table in tables.items():
         corpus = make_corpus(name, table)
         ceiling = (posteriors or {}).get(name)
-        config = _config_for(settings, corpus, invented=ceiling is not None)
+        config = config_for(settings, corpus, invented=ceiling is not None)
         judgements = list(
             judge_by_classifiers(
                 corpus,
@@ -99,9 +99,10 @@ def evaluate_claims(
     return ClaimEvaluation(settings, tuple(tasks))
 
 
-def _config_for(
+def config_for(
     settings: ClaimEvaluationSettings, corpus: ClaimCorpus, *, invented: bool
 ) -> ClaimClassifierConfig:
+    """How to learn from a corpus: by whether it is invented, and whether it has metadata."""
     if invented:
         return settings.invented
     return settings.claims if METADATA in corpus.fields else settings.answers
