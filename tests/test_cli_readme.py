@@ -38,7 +38,16 @@ def test_missing_results_leave_the_readme_alone(tmp_path, recorded, capsys):
     assert readme.read_text() == marked("a") + marked("b")
 
 
-@pytest.mark.parametrize("content", ["words", marked("a"), marked("a") + 2 * marked("b")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "words",
+        marked("a"),
+        marked("a") + 2 * marked("b"),
+        marked("a") + start_mark("b") + marked("b"),
+        marked("a") + marked("b") + end_mark("b"),
+    ],
+)
 def test_readme_without_the_marks_is_left_alone(tmp_path, content):
     readme = tmp_path / "README.md"
     readme.write_text(content)
