@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from sparse_transformers.models.experts import Experts
 from sparse_transformers.models.feed_forward import ResidualProjection
 
 STD = 0.02
@@ -25,8 +26,11 @@ def initialise_like_gpt2(model: nn.Module, n_layers: int) -> None:
 
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
     """
+    residual_std = STD / math.sqrt(2 * n_layers)
     for module in model.modules():
         if isinstance(module, ResidualProjection):
-            nn.init.normal_(module.weight, std=STD / math.sqrt(2 * n_layers))
+            nn.init.normal_(module.weight, std=residual_std)
+        elif isinstance(module, Experts):
+            module.initialise(STD, residual_std)
         elif isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=STD)

@@ -16,6 +16,7 @@ from sparse_transformers.models.embeddings import TokenEmbedding
 from sparse_transformers.models.generation import TokenSampler, make_generator
 from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
 from sparse_transformers.models.key_value_cache import KeyValueCache
+from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.models.padding import real_lengths
 from sparse_transformers.models.pretrained import load_weights, read_config, save_folder
 from sparse_transformers.models.rotary import Rotation, rotation
@@ -59,7 +60,8 @@ class SparseTransformer(nn.Module):
                     config.n_heads,
                     pattern=pattern,
                     n_kv_heads=config.n_kv_heads,
-                    d_ff=config.d_ff,
+                    d_ff=config.d_ff if experts is None else None,
+                    feed_forward=experts,
                     causal=config.causal,
                     dropout=config.dropout,
                     norm_eps=config.norm_eps,
@@ -67,7 +69,9 @@ class SparseTransformer(nn.Module):
                     token_shift=config.token_shift,
                     selector=None if config.selector is None else make_selector(config.selector),
                 )
-                for pattern in config.layer_patterns()
+                for pattern, experts in zip(
+                    config.layer_patterns(), config.make_layer_experts(), strict=True
+                )
             )
             self.final_norm = nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=False)
             self.lm_head: nn.Linear | None = None
@@ -119,15 +123,18 @@ class SparseTransformer(nn.Module):
         key_lengths = self._key_lengths(input_ids, attention_mask)
         first_position = 0 if cache is None else cache.n_tokens
         hidden = self.embedding(input_ids.long(), first_position)
-        angles = self._rotation(hidden, first_position)
+        context: dict[str, Any] = {
+            "rotation": self._rotation(hidden, first_position),
+            "key_lengths": key_lengths,
+            "attention_mask": attention_mask,
+            "input_ids": input_ids,
+        }
         for layer, block in enumerate(self.blocks):
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                hidden = checkpoint(
-                    block, hidden, rotation=angles, key_lengths=key_lengths, use_reentrant=False
-                )
+                hidden = checkpoint(block, hidden, **context, use_reentrant=False)
             else:
                 layer_cache = None if cache is None else cache.layers[layer]
-                hidden = block(hidden, rotation=angles, key_lengths=key_lengths, cache=layer_cache)
+                hidden = block(hidden, **context, cache=layer_cache)
         if cache is not None:
             cache.batch_size = input_ids.shape[0]
             cache.n_tokens += input_ids.shape[1]
@@ -262,6 +269,16 @@ class SparseTransformer(nn.Module):
         """The number of weights. Tied embeddings count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def num_active_parameters(self) -> int:
+        """The number of weights that one token meets: without the experts that do not read it."""
+        parts = [block.feed_forward for block in self._stack()]
+        idle = [
+            sum(parameter.numel() for parameter in part.parameters()) - part.num_active_parameters()
+            for part in parts
+            if isinstance(part, MoELayer)
+        ]
+        return self.num_parameters() - sum(idle)
+
     def _stack(self) -> Iterator[SparseTransformerBlock]:
         return cast("Iterator[SparseTransformerBlock]", iter(self.blocks))
 
@@ -272,10 +289,11 @@ class SparseTransformer(nn.Module):
         check_input_ids(input_ids, self.config.vocab_size)
         key_lengths = self._key_lengths(input_ids, attention_mask)
         hidden = self.embedding(input_ids.long())
-        context = {"rotation": self._rotation(hidden), "key_lengths": key_lengths}
+        for_attention = {"rotation": self._rotation(hidden), "key_lengths": key_lengths}
+        for_experts = {"attention_mask": attention_mask, "input_ids": input_ids}
         for block in self._stack():
-            yield block.attention, block.attention_norm(hidden), context
-            hidden = block(hidden, **context)
+            yield block.attention, block.attention_norm(hidden), for_attention
+            hidden = block(hidden, **for_attention, **for_experts)
 
     def _logits(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         head = self.embedding.token if self.lm_head is None else self.lm_head

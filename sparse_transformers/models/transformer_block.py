@@ -1,6 +1,6 @@
 """The block that transformers are stacked from: attention over a pattern, then feed-forward."""
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import Backend
@@ -8,6 +8,7 @@ from sparse_transformers.models.attention_patterns import LocalWindow
 from sparse_transformers.models.checks import check_dropout
 from sparse_transformers.models.feed_forward import FeedForward
 from sparse_transformers.models.key_value_cache import LayerCache
+from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.rotary import Rotation
 from sparse_transformers.models.selectors import Selector
@@ -33,8 +34,8 @@ class SparseTransformerBlock(nn.Module):
             are never dropped: a sparse kernel does not hold them.
         norm_eps: Added to the variance in the norms.
         backend: See `sparse_attention`.
-        feed_forward: A module from (batch, seq, d_model) to the same shape that takes the place of
-            the two linear maps.
+        feed_forward: A `MoELayer`, or a module from (batch, seq, d_model) to the same shape, that
+            takes the place of the two linear maps.
         token_shift: Make the key of a token from the token before it, and half of the feed-forward
             part's input too. "What came after X?" then takes one layer instead of two.
         selector: Chooses among the allowed keys of each query, by content.
@@ -87,6 +88,8 @@ class SparseTransformerBlock(nn.Module):
         rotation: Rotation | None = None,
         key_lengths: Int[Tensor, "batch"] | None = None,
         cache: LayerCache | None = None,
+        attention_mask: Bool[Tensor, "batch seq"] | None = None,
+        input_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """Passes hidden states on.
 
@@ -95,6 +98,8 @@ class SparseTransformerBlock(nn.Module):
             rotation: Rotary positions of these tokens, if the model uses them.
             key_lengths: Number of real tokens in each sequence; the rest is padding on the right.
             cache: Keys and values of earlier tokens; grows by the new ones.
+            attention_mask: True for real tokens; for experts, which padding must not reach.
+            input_ids: The tokens; for experts that are chosen by these.
         """
         attended = self.attention(
             self.attention_norm(hidden), rotation=rotation, key_lengths=key_lengths, cache=cache
@@ -103,4 +108,8 @@ class SparseTransformerBlock(nn.Module):
         read = self.feed_forward_norm(hidden)
         if self.token_shift:
             read = half_from_previous(read, None if cache is None else cache.feed_forward_input)
-        return hidden + self.dropout(self.feed_forward(read))
+        if isinstance(self.feed_forward, MoELayer):
+            answer = self.feed_forward(read, attention_mask, input_ids).hidden
+        else:
+            answer = self.feed_forward(read)
+        return hidden + self.dropout(answer)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from sparse_transformers.models.attention_choice import AttentionChoice, patterns_from_choices
 from sparse_transformers.models.attention_ops import BACKENDS, Backend
 from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
 from sparse_transformers.models.embeddings import check_positions
+from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
 from sparse_transformers.models.selectors import make_selector
 
@@ -39,6 +42,9 @@ class SparseTransformerConfig:
     n_layers: int = 4
     d_ff: int | None = None
     """Width inside the feed-forward part; None: `4 * d_model`."""
+    experts: dict[str, Any] | tuple[dict[str, Any] | None, ...] | None = None
+    """Takes the place of the feed-forward part: what `MoELayer` takes, such as `{"num_experts": 8,
+    "router": "switch"}`, for every layer, or a list with such an entry or None for each layer."""
     max_seq_len: int = 1024
     """Where learned positions end. Other positions have no end, and models with them no limit."""
     attention: AttentionChoice = "local"
@@ -69,6 +75,7 @@ class SparseTransformerConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention", _lists_to_tuples(self.attention))
         object.__setattr__(self, "attention_options", _lists_to_tuples(self.attention_options))
+        object.__setattr__(self, "experts", _lists_to_tuples(self.experts))
         check_whole(1, vocab_size=self.vocab_size, n_layers=self.n_layers)
         check_whole(1, max_seq_len=self.max_seq_len)
         check_heads(self.d_model, self.n_heads, self.n_kv_heads)
@@ -87,6 +94,9 @@ class SparseTransformerConfig:
         if self.selector is not None:
             make_selector(self.selector)
         self.layer_patterns()
+        # Where weights take neither time nor memory.
+        with torch.device("meta"):
+            self.make_layer_experts()
 
     @property
     def head_dim(self) -> int:
@@ -122,6 +132,23 @@ class SparseTransformerConfig:
                 )
         return patterns
 
+    def make_layer_experts(self) -> tuple[MoELayer | None, ...]:
+        """New experts for each layer, None for a layer with a plain feed-forward part.
+
+        Raises:
+            ValueError: `experts` does not describe as many layers, or `MoELayer` refuses an entry.
+        """
+        if isinstance(self.experts, tuple):
+            entries = self.experts
+        else:
+            entries = (self.experts,) * self.n_layers
+        if len(entries) != self.n_layers:
+            raise ValueError(
+                f"experts must be one entry, or one for each of the n_layers ({self.n_layers}) "
+                f"layers, got {len(entries)} entries"
+            )
+        return tuple(None if entry is None else self._make_experts(entry) for entry in entries)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, which `from_dict` takes back, also out of JSON."""
         return dataclasses.asdict(self)
@@ -140,6 +167,15 @@ class SparseTransformerConfig:
                 f"unknown configuration entries {', '.join(unknown)}; known are {', '.join(fields)}"
             )
         return cls(**values)
+
+    def _make_experts(self, options: Mapping[str, Any]) -> MoELayer:
+        if not isinstance(options, Mapping):
+            raise ValueError(f"experts must hold dictionaries of options or None, got {options!r}")
+        context = {"causal": self.causal, "vocab_size": self.vocab_size}
+        try:
+            return MoELayer(self.d_model, **{"d_ff": self.d_ff, **options, **context})
+        except TypeError as error:
+            raise ValueError(f"experts do not take {dict(options)}: {error}") from error
 
     def _check_rotary_fraction(self) -> None:
         if not 0 < self.rotary_fraction <= 1:

@@ -13,6 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
+from sparse_transformers.models.mixture_of_experts import (
+    expert_loss,
+    record_experts,
+    update_routers,
+)
 from sparse_transformers.training.checkpoint import SavableModel
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.metrics import MetricsLog, Row
@@ -155,6 +160,7 @@ class Trainer:
                 f"try a learning rate below {config.learning_rate}"
             )
         self.optimizer.step()
+        update_routers(self.model)
 
         _wait_for(self.device)
         seconds = time.perf_counter() - started
@@ -172,15 +178,18 @@ class Trainer:
         }
 
     def _accumulate_gradients(self, batch: Batch) -> Float[Tensor, ""]:
-        """Add up the parts' gradients to that of the whole batch, and return its mean loss."""
+        """Add up the parts' gradients to that of the whole batch, and return its mean loss.
+
+        Experts add what their routers are trained by. That is no part of the loss returned.
+        """
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
         for part in batch.split(self.config.rows_per_part):
-            with self._autocast():
+            with self._autocast(), record_experts(self.model) as expert_outputs:
                 loss = self.task.loss(self.model, part.to(self.device))
-            loss = loss / self.config.grad_accumulation
-            loss.backward()
-            total += loss.detach()
+            objective = loss + expert_loss(expert_outputs)
+            (objective / self.config.grad_accumulation).backward()
+            total += loss.detach() / self.config.grad_accumulation
         return total
 
     def _validate(self) -> None:
