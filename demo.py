@@ -25,6 +25,7 @@ from sparse_transformers.experiments import (
     claim_evaluation_section,
     dataset_survey_section,
     evidence_recall_section,
+    expert_routing_section,
     model_comparison_section,
     pattern_survey_section,
     truthfulqa_choices_section,
@@ -44,6 +45,7 @@ SECTIONS = [
     dataset_survey_section.SECTION,
     claim_evaluation_section.SECTION,
     truthfulqa_choices_section.SECTION,
+    expert_routing_section.SECTION,
 ]
 """In the order of the tour. A new section is one more entry."""
 

@@ -30,6 +30,16 @@ from sparse_transformers.models.attention_patterns import (
 from sparse_transformers.models.attention_reference import reference_attention
 from sparse_transformers.models.attention_selected import selected_attention
 from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.expert_routing import ROUTERS, make_router
+from sparse_transformers.models.mixture_of_experts import (
+    MoELayer,
+    MoEOutput,
+    expert_loss,
+    record_experts,
+    update_routers,
+)
+from sparse_transformers.models.router_base import Router, TokenChoiceRouter
+from sparse_transformers.models.routing import Routing
 from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
@@ -45,6 +55,11 @@ _IMPORTED_ON_USE = {
     "ClaimClassifier": "training.claim_classifier",
     "ClaimClassifierConfig": "training.claim_config",
     "DatasetAnalyzer": "utils.dataset_analysis",
+    "ExpertLoadBalancer": "utils.metrics.expert_load",
+    "ExpertRouter": "training.expert_router",
+    "ExpertRouterDemo": "training.expert_demo",
+    "ExpertSpecializationAnalyzer": "utils.metrics.expert_specialization_analyzer",
+    "RoutingStatistics": "interpretability.routing_statistics",
     "TruthfulnessEvaluator": "utils.truthfulness_metrics",
     "add_data_quality_issues": "utils.datasets.dataset_corruption",
     "create_balanced_dataset": "utils.datasets.dataset_corruption",
@@ -58,6 +73,7 @@ _IMPORTED_ON_USE = {
     "load_judged_answers": "utils.dataset_loaders",
     "load_liar": "utils.dataset_loaders",
     "load_truthfulqa": "utils.dataset_loaders",
+    "specialization": "utils.metrics.specialization",
     "synthesize_liar": "utils.dataset_synthesis",
     "synthesize_multifc": "utils.dataset_synthesis",
     "synthesize_truthfulqa": "utils.dataset_synthesis",
@@ -68,6 +84,7 @@ _IMPORTED_ON_USE = {
 __all__ = [
     "BACKENDS",
     "PATTERNS",
+    "ROUTERS",
     "SELECTORS",
     "AttentionCost",
     "AttentionPattern",
@@ -86,15 +103,20 @@ __all__ = [
     "LocalSparseAttention",
     "LocalWindow",
     "Longformer",
+    "MoELayer",
+    "MoEOutput",
     "NextByteTask",
     "PerHead",
     "RandomSparse",
+    "Router",
+    "Routing",
     "Selector",
     "SparseAttentionDemo",
     "SparseTransformer",
     "SparseTransformerBlock",
     "SparseTransformerConfig",
     "Strided",
+    "TokenChoiceRouter",
     "TopKSelector",
     "Trainer",
     "TrainingConfig",
@@ -102,11 +124,15 @@ __all__ = [
     "TruthfulnessOutput",
     "answer_log_probabilities",
     "attention_cost",
+    "expert_loss",
     "find_future_leak",
     "make_pattern",
+    "make_router",
+    "record_experts",
     "reference_attention",
     "selected_attention",
     "sparse_attention",
+    "update_routers",
     *_IMPORTED_ON_USE,
 ]
 

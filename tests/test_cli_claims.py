@@ -62,6 +62,18 @@ def test_training_says_how_good_it_is_beside_the_majority(tmp_path, capsys):
     assert made.config.fields == ("statement",)
 
 
+def test_experts_take_the_place_of_the_feed_forward_part(tmp_path, capsys):
+    assert train("--experts", "4", "--output", str(tmp_path / "claims")) == 0
+    made = ClaimClassifier.load(tmp_path / "claims")
+    assert made.config.transformer.experts == {
+        "num_experts": 4,
+        "router": {"name": "top_k", "top_k": 2},
+        "d_ff": 16,
+    }
+    assert train("--experts", "1", "--output", str(tmp_path / "one")) == 2
+    assert "top_k must be at most num_experts (1), got 2" in capsys.readouterr().err
+
+
 def test_history_is_read_only_when_asked_for_and_then_labelled(tmp_path, capsys):
     options = ("--metadata", "--history", "--output", str(tmp_path / "claims"))
     assert train(*options) == 0

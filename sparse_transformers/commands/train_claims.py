@@ -47,6 +47,12 @@ def add_train_claims_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, metavar="N", help="readers of each kind (default: 8 on real claims)"
     )
+    parser.add_argument(
+        "--experts",
+        type=int,
+        metavar="N",
+        help="N experts, 2 for each token, in the transformer's feed-forward part (default: none)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
@@ -122,7 +128,11 @@ def _parts(arguments: argparse.Namespace, corpus: ClaimCorpus) -> list[str]:
 def _config(arguments: argparse.Namespace, corpus: ClaimCorpus) -> ClaimClassifierConfig:
     invented = arguments.synthetic is not None
     config = config_for(ClaimEvaluationSettings(), corpus, invented=invented)
-    return config if arguments.folds is None else replace(config, folds=arguments.folds)
+    if arguments.folds is not None:
+        config = replace(config, folds=arguments.folds)
+    if arguments.experts is not None and config.transformer is not None:
+        config = replace(config, transformer=config.transformer.with_experts(arguments.experts))
+    return config
 
 
 def _classes(

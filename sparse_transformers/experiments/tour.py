@@ -54,6 +54,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Something to open in a browser.
+
+    Attributes:
+        file: its name in the section's folder.
+        render: makes the HTML from the section's result.
+        introduce: what it is, for the line in the report that links to it.
+    """
+
+    file: str
+    render: Callable[[Any], str]
+    introduce: str
+
+
+@dataclass(frozen=True)
 class Visit:
     """What a section is given to run with.
 
@@ -86,6 +101,7 @@ class Section:
         result: the dataclass that `run` returns.
         run: measures.
         parts: figures and words.
+        pages: for the browser.
         check: raises a `ValueError` if the text does not suit the settings.
     """
 
@@ -96,6 +112,7 @@ class Section:
     run: Callable[[Visit], Any]
     parts: Sequence[Part]
     check: Callable[[Any, ByteCorpus], None] = lambda settings, corpus: None
+    pages: Sequence[Page] = ()
 
 
 def prepare_tour(
@@ -230,6 +247,8 @@ def _publish(results: Results, section: Section, sections: Sequence[Section], fo
         figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
         plt.close(figure)
         atomic_write_bytes(folder / section.name / part.file, picture.getvalue())
+    for page in section.pages:
+        atomic_write_text(folder / section.name / page.file, page.render(result))
     atomic_write_text(folder / REPORT, render_report(results, sections))
 
 
@@ -264,7 +283,10 @@ def _render_section(section: Section, results: Results) -> str:
         f"{part.describe(result)}\n"
         for part in section.parts
     ]
-    return "\n".join([f"## {section.title}\n", *parts])
+    pages = [
+        f"{page.introduce}: [{page.file}]({section.name}/{page.file})\n" for page in section.pages
+    ]
+    return "\n".join([f"## {section.title}\n", *parts, *pages])
 
 
 def _result_of(section: Section, results: Results) -> Any:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.checks import check_input_ids, check_whole
 from sparse_transformers.models.router_base import (
     Choice,
     LinearGate,
@@ -183,27 +183,30 @@ class AuxFreeRouter(TokenChoiceRouter):
         capacity_factor: float | None = None,
     ) -> None:
         super().__init__(num_experts, top_k, capacity_factor=capacity_factor)
-        if bias_step < 0:
-            raise ValueError(f"bias_step must not be negative, got {bias_step}")
+        if not bias_step >= 0:
+            raise ValueError(f"bias_step must be at least 0, got {bias_step}")
         self.bias_step = bias_step
         self.gate = LinearGate(d_model, num_experts)
         self.register_buffer("bias", torch.zeros(num_experts))
-        self.register_buffer("counts", torch.zeros(num_experts), persistent=False)
+        # Whole numbers, which stay exact when the model is cast to a half precision.
+        counts = torch.zeros(num_experts, dtype=torch.long)
+        self.register_buffer("counts", counts, persistent=False)
 
     def choose(
         self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
     ) -> Choice:
         logits = self.gate(hidden)
-        scores = logits.sigmoid()
-        experts = (scores + self.bias).topk(self.top_k, dim=-1).indices
-        gates = scores.gather(-1, experts)
-        gates = gates / gates.sum(-1, keepdim=True)
+        experts = (logits.sigmoid() + self.bias).topk(self.top_k, dim=-1).indices
+        # Their softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish.
+        log_scores = F.logsigmoid(logits)
+        gates = log_scores.gather(-1, experts).softmax(-1)
         if self.training:
             self.counts += torch.bincount(experts.flatten(), minlength=self.num_experts)
-        return Choice(experts, gates, scores / scores.sum(-1, keepdim=True), logits)
+        return Choice(experts, gates, log_scores.softmax(-1), logits)
 
     def after_optimizer_step(self) -> None:
-        self.bias += self.bias_step * (self.counts.mean() - self.counts).sign()
+        below_mean = self.counts.sum() - self.num_experts * self.counts
+        self.bias += self.bias_step * below_mean.sign()
         self.counts.zero_()
 
 
@@ -248,8 +251,11 @@ class HashRouter(TokenChoiceRouter):
     ) -> Choice:
         if input_ids is None:
             raise ValueError("the hash router goes by token ids: give input_ids to the layer")
-        experts = self.table[input_ids]
-        gates = hidden.new_full(experts.shape, 1 / self.top_k)
+        if len(input_ids):
+            check_input_ids(input_ids[None], len(self.table))
+        experts = self.table[input_ids.long()]
+        precise = torch.promote_types(hidden.dtype, torch.float32)
+        gates = hidden.new_full(experts.shape, 1 / self.top_k, dtype=precise)
         chosen = F.one_hot(experts, self.num_experts).sum(1)
         return Choice(experts, gates, chosen.to(gates.dtype) / self.top_k)
 
@@ -391,6 +397,8 @@ def make_router(
     Raises:
         ValueError: an unknown name, or options that the router does not have or refuses.
     """
+    if not isinstance(options, str | Mapping):
+        raise ValueError(f"router must be a name, a dictionary or a Router, got {options!r}")
     options = {"name": options} if isinstance(options, str) else dict(options)
     name = options.pop("name", None)
     if name not in ROUTERS:

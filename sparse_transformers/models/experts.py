@@ -13,6 +13,9 @@ Implementation = Literal["auto", "grouped", "loop"]
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("auto", "grouped", "loop")
 ALIGNMENT_BYTES = 16
 """What the strides of `grouped_mm` must be a multiple of."""
+LARGE_BYTES = 512 * 1024
+"""On a CPU, from what size of an expert's inner results the loop is faster than `grouped_mm`. Those
+of one expert stay in the cache and in memory that is used again; those of all experts do not."""
 
 
 class Experts(nn.Module):
@@ -27,8 +30,8 @@ class Experts(nn.Module):
         d_ff: width inside each expert.
         gated: whether they are gated.
         implementation: "grouped", one call per matrix for all experts; "loop", one call per expert
-            that has rows; "auto", the first where type and sizes allow it. Naming one never falls
-            back. Both give the same numbers.
+            that has rows; "auto", the first where type and sizes allow it, except for large experts
+            on a CPU. Naming one never falls back. Both give the same numbers.
 
     Raises:
         ValueError: a size is out of range, or the implementation is unknown.
@@ -59,6 +62,8 @@ class Experts(nn.Module):
 
     def initialise(self, std: float, down_std: float) -> None:
         """Normal weights of these standard deviations, in the inner matrices and in the last."""
+        if self.up.is_meta:
+            return  # drawing into weights that are not there would import PyTorch's compiler: 4 s
         for weight in (self.gate, self.up):
             if weight is not None:
                 nn.init.normal_(weight, std=std)
@@ -96,7 +101,10 @@ class Experts(nn.Module):
                 f"bfloat16, and rows of a multiple of {ALIGNMENT_BYTES} bytes, "
                 f"got torch {torch.__version__}, {dtype}, d_model={d_model}, d_ff={d_ff}"
             )
-        return possible and len(rows) > 0
+        if not possible or not len(rows):
+            return False
+        large = len(rows) * d_ff * dtype.itemsize >= LARGE_BYTES * len(self.up)
+        return self.implementation == "grouped" or rows.device.type != "cpu" or not large
 
 
 def _answer_grouped(

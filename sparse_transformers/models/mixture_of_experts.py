@@ -118,7 +118,8 @@ class MoELayer(nn.Module):
             input_ids: for routers that go by token ids.
 
         Raises:
-            ValueError: shapes do not fit, or the router needs the token ids.
+            ValueError: shapes do not fit, the router needs the token ids, or it has no such loss as
+                `loss_weights` names.
         """
         if hidden.ndim != 3 or hidden.shape[-1] != self.experts.up.shape[1]:
             raise ValueError(
@@ -159,8 +160,13 @@ class MoELayer(nn.Module):
     def _loss(self, routing: Routing) -> Float[Tensor, ""]:
         loss = routing.gates.new_zeros(())
         for name, weight in self.loss_weights.items():
-            if name in routing.losses:  # "load" is there in training only
+            if name in routing.losses:
                 loss = loss + weight * routing.losses[name]
+            elif self.router.training:  # "load" is there in training only
+                raise ValueError(
+                    f"{type(self.router).__name__} has no loss {name!r}; "
+                    f"it has {', '.join(routing.losses) or 'none'}"
+                )
         return loss
 
 

@@ -140,6 +140,7 @@ class TokenChoiceRouter(Router):
             is_token=is_token,
             n_chosen=len(experts),
             losses=_losses(choice, sequence),
+            ranks=order % self.top_k,
         )
 
 
@@ -164,7 +165,7 @@ def expert_capacity(
     is_token: Bool[Tensor, "batch seq"], num_experts: int, top_k: int, capacity_factor: float
 ) -> Int[Tensor, "batch"]:
     """How many tokens of each sequence an expert takes: ⌈factor · top_k · tokens / experts⌉."""
-    share = capacity_factor * top_k / num_experts
+    share = min(1.0, capacity_factor * top_k / num_experts)
     # Rounded first, so that a product that is whole on paper is not lifted by its last bit.
     exact = (is_token.sum(1).double() * share).mul(2**20).round().div(2**20)
     return exact.ceil().long()

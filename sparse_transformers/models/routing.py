@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+ROWS_AT_ONCE = 1024
+"""On a CPU, how many answers are weighed before they are added up: so many stay in the cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Routing:
@@ -25,6 +28,7 @@ class Routing:
         losses: what the router may be trained by, in nats or without a unit; see `routing_losses`.
         mixture: where experts read mixtures of tokens instead of tokens (soft MoE). Every token is
             then assigned to every expert, with the gate that its mixtures have together.
+        ranks: which choice of its token each assignment is, 0 for the first; where tokens choose.
     """
 
     tokens: Int[Tensor, "assignments"]
@@ -35,6 +39,7 @@ class Routing:
     n_chosen: int
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     mixture: "SlotMixture | None" = None
+    ranks: Int[Tensor, "assignments"] | None = None
 
     @property
     def num_experts(self) -> int:
@@ -62,11 +67,19 @@ class Routing:
         return table.view(*self.is_token.shape, self.num_experts)
 
     def first_choice(self) -> Int[Tensor, "batch seq"]:
-        """The expert with the largest gate for each token; -1 where no expert reads it."""
+        """The expert with the largest gate for each token; -1 where no expert reads it.
+
+        Of equal gates it is the expert that the token chose first, or else the lower number.
+        """
         table = self.gates.new_full((self.is_token.numel(), self.num_experts), -torch.inf)
         table[self.tokens, self.experts] = self.gates.detach()
-        best = table.max(dim=-1)
-        return best.indices.masked_fill(best.values == -torch.inf, -1).view(self.is_token.shape)
+        largest = table.amax(dim=-1, keepdim=True)
+        ranks = torch.zeros_like(table, dtype=torch.long)
+        if self.ranks is not None:
+            ranks[self.tokens, self.experts] = self.ranks
+        best = ranks.masked_fill(table < largest, self.num_experts).argmin(dim=-1)
+        nobody = (largest == -torch.inf).squeeze(-1)
+        return best.masked_fill(nobody, -1).view(self.is_token.shape)
 
     def expert_inputs(
         self, hidden: Float[Tensor, "tokens d_model"]
@@ -83,9 +96,13 @@ class Routing:
         """What each token gets: the sum of the answers to it, each times its gate."""
         if self.mixture is not None:
             return self.mixture.token_outputs(answers)
-        weighted = answers * self.gates[:, None].to(answers.dtype)
         outputs = answers.new_zeros(self.is_token.numel(), answers.shape[-1])
-        return outputs.index_add(0, self.tokens, weighted)
+        gates = self.gates[:, None].to(answers.dtype)
+        n_rows = ROWS_AT_ONCE if answers.device.type == "cpu" else max(1, len(answers))
+        parts = (each.split(n_rows) for each in (self.tokens, answers, gates))
+        for tokens, some_answers, some_gates in zip(*parts, strict=True):
+            outputs.index_add_(0, tokens, some_answers * some_gates)
+        return outputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,8 @@ def balance_loss(
     n_tokens, num_experts = probabilities.shape
     if n_tokens == 0:
         return probabilities.sum()
-    frequency = torch.bincount(experts.flatten(), minlength=num_experts) / experts.numel()
+    counts = torch.bincount(experts.flatten(), minlength=num_experts)
+    frequency = counts.to(probabilities.dtype) / experts.numel()
     return num_experts * (frequency * probabilities.mean(0)).sum()
 
 
@@ -54,7 +55,7 @@ def sequence_balance_loss(
     counts = torch.bincount(pairs.flatten(), minlength=n_sequences * num_experts)
     liking = probabilities.new_zeros(n_sequences, num_experts).index_add(0, sequence, probabilities)
     per_token = lengths.clamp(min=1)[:, None]
-    frequency = counts.view(n_sequences, num_experts) / (per_token * experts.shape[1])
+    frequency = counts.view_as(liking).to(liking.dtype) / (per_token * experts.shape[1])
     losses = num_experts * (frequency * liking / per_token).sum(1)
     return losses.sum() / (lengths > 0).sum()
 

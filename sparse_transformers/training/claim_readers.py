@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.ngram_classifier import NGramClassifier, NGramClassifierConfig
 from sparse_transformers.models.sparse_transformer import SparseTransformer
-from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.claim_config import (
     ClaimClassifierConfig,
     NGramReader,
@@ -58,7 +57,7 @@ def untrained_readers(
     """The readers of each kind, one for each fold, as they are before they learn.
 
     Raises:
-        ValueError: a size is out of range, or the attention is unknown.
+        ValueError: a size is out of range.
     """
     return nn.ModuleDict(
         {
@@ -170,19 +169,7 @@ def _make_reader(
                 dropout=reader.dropout,
             )
         )
-    config = SparseTransformerConfig(
-        vocab_size=tokenizer.vocab_size,
-        d_model=reader.d_model,
-        n_heads=reader.n_heads,
-        n_layers=reader.n_layers,
-        attention=reader.attention,
-        attention_options=reader.attention_options,
-        causal=False,
-        dropout=reader.dropout,
-        token_dropout=reader.token_dropout,
-        num_classes=n_classes,
-        linear_head=True,
-    )
+    config = reader.model_config(vocab_size=tokenizer.vocab_size, num_classes=n_classes)
     return SparseTransformer(config, seed=seed)
 
 

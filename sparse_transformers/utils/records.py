@@ -24,16 +24,27 @@ def from_json(kind: type[Record], value: Any) -> Record:
     """The dataclass `kind` that `to_json` turned into `value`.
 
     Fields may be JSON's own types, dataclasses, `tuple[x, ...]`, `dict[str, x]`, or any of these
-    or None.
+    or None. One that is missing has its default, so that a file can be read that was written
+    before the field was there.
 
     Raises:
-        ValueError: a field is missing or unknown.
+        ValueError: a field without a default is missing, or one is unknown.
     """
     fields = get_type_hints(kind)
-    if not isinstance(value, Mapping) or value.keys() != fields.keys():
+    if not isinstance(value, Mapping) or not _required(kind) <= value.keys() <= fields.keys():
         found = ", ".join(value) if isinstance(value, Mapping) else repr(value)
         raise ValueError(f"{kind.__name__} must have the fields {', '.join(fields)}, got {found}")
-    return kind(**{name: _convert(hint, value[name]) for name, hint in fields.items()})
+    return kind(**{name: _convert(fields[name], each) for name, each in value.items()})
+
+
+def _required(kind: Any) -> set[str]:
+    """The names of the fields without a default."""
+    missing = dataclasses.MISSING
+    return {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is missing and field.default_factory is missing
+    }
 
 
 def _convert(hint: Any, value: Any) -> Any:

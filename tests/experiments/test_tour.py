@@ -10,6 +10,7 @@ import torch
 from sparse_transformers.experiments.tour import (
     REPORT,
     RESULTS,
+    Page,
     Part,
     Section,
     prepare_tour,
@@ -74,6 +75,13 @@ def test_report_is_a_function_of_the_results_file(tmp_path):
     assert render_report(results, sections) == (tmp_path / REPORT).read_text()
     results["sections"]["one"]["result"]["number"] = 99.0
     assert "It is 99.0." in render_report(results, sections)
+
+
+def test_pages_are_written_and_linked_to(tmp_path):
+    page = Page("touch.html", lambda finding: f"<b>{finding.number}</b>", "To touch")
+    tour([section("one", pages=[page])], tmp_path)
+    assert (tmp_path / "one" / "touch.html").read_text() == "<b>1.5</b>"
+    assert "To touch: [touch.html](one/touch.html)" in (tmp_path / REPORT).read_text()
 
 
 def test_only_chosen_sections_are_run_and_the_others_are_named(tmp_path):

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 from model_examples import EXAMPLE_ATTENTION, config
@@ -122,3 +124,12 @@ def test_bad_values_are_refused(changes, message):
 def test_bad_attention_is_refused(attention, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(config(), attention=attention)
+
+
+def test_checking_experts_imports_no_compiler():
+    script = (
+        "import sys, sparse_transformers as st\n"
+        "st.SparseTransformerConfig(experts={'shared_experts': 1, 'gated': True})\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,7 +1,7 @@
 """Records survive JSON, and a file that does not fit is refused."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,6 +12,13 @@ from sparse_transformers.utils.records import from_json, to_json
 class Point:
     length: int
     milliseconds: float | None
+
+
+@dataclass(frozen=True)
+class Circle:
+    radius: int
+    colour: str = "blue"
+    marks: tuple[Point, ...] = field(default_factory=lambda: (Point(1, None),))
 
 
 @dataclass(frozen=True)
@@ -48,3 +55,15 @@ def test_plain_values_and_lists_of_records_become_json():
 def test_other_fields_are_refused(value):
     with pytest.raises(ValueError, match="Point must have the fields length, milliseconds, got"):
         from_json(Point, value)
+
+
+def test_missing_fields_have_their_defaults():
+    assert from_json(Circle, {"radius": 3}) == Circle(3)
+    assert from_json(Circle, {"radius": 3, "colour": "red"}) == Circle(3, "red")
+    assert from_json(Circle, to_json(Circle(3, marks=()))) == Circle(3, marks=())
+
+
+@pytest.mark.parametrize("value", [{}, {"colour": "red"}, {"radius": 3, "owls": 1}])
+def test_field_without_a_default_must_be_there_and_others_must_not(value):
+    with pytest.raises(ValueError, match="Circle must have the fields radius, colour, marks, got"):
+        from_json(Circle, value)

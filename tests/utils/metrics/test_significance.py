@@ -16,6 +16,7 @@ from sparse_transformers.utils.metrics.significance import (
     bootstrap_interval,
     holm_correction,
     mcnemar_test,
+    mean_interval,
     paired_bootstrap,
     wilson_interval,
 )
@@ -146,6 +147,26 @@ def test_wilson_interval_solves_its_equation(successes, n):
     assert interval.estimate == share
     assert interval.low == pytest.approx(centre - reach, abs=1e-12)
     assert interval.high == pytest.approx(centre + reach, abs=1e-12)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=8), st.sampled_from([0.8, 0.95]))
+def test_mean_interval_agrees_with_scipy(values, confidence):
+    interval = mean_interval(values, confidence)
+    assert interval.estimate == pytest.approx(np.mean(values), abs=1e-9)
+    error = scipy.stats.sem(values)
+    if error == 0:
+        assert interval.low == interval.high == interval.estimate
+    else:
+        low, high = scipy.stats.t.interval(
+            confidence, len(values) - 1, loc=np.mean(values), scale=error
+        )
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, float("nan")], [[1.0, 2.0]]])
+def test_mean_interval_needs_two_finite_numbers(values):
+    with pytest.raises(ValueError, match="values must be at least two finite numbers"):
+        mean_interval(values)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 5), (6, 5)])
