@@ -146,8 +146,8 @@ SECTION = Section(
         Page(
             "token_flow.html",
             lambda found: figures.flow_page(found.study),
-            "The same flow to touch, as a page that needs no network (each run of the demo writes it; "
-            "it is not kept with the figures)",
+            "The same flow to touch, as a page that needs no network (every run of the demo "
+            "writes it; it is too large to be kept)",
         )
     ],
 )

@@ -86,11 +86,12 @@ def describe_specialization(study: ExpertStudy) -> str:
             prose(f"""
             How much does the first choice of a word tell about the word, its place in the
             statement, the kind and the domain of the statement? 0 is what shuffled classes give, 1
-            all there is to know. Tokens of a statement are no independent draws, so the classes of whole
-            statements are shuffled. *Given word* is what an expert tells about the class beyond the
-            word that it reads. Nobody can tell more of the kind than the
+            all there is to know. Tokens of a statement are no independent draws, so the classes of
+            whole statements are shuffled. *Given word* is what an expert tells about the class
+            beyond the word that it reads. Nobody can tell more of the kind than the
             {study.kind_bits:.2f} of 3 bits that the words so far hold, on average.
-            Intervals are 95% over {study.settings.n_seeds} seeds."""),
+            Intervals are 95% over {study.settings.n_seeds} seeds; whiskers longer than the figure
+            are cut at its frame."""),
             bullets(
                 [
                     sentence
