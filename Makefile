@@ -8,11 +8,11 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench readme clean
+.PHONY: help install demo test check format bench bench-experts readme clean
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=/path/to/python3] [ARGS='options for demo, test or bench']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## create .venv with the pinned packages
 
@@ -33,6 +33,9 @@ format: $(INSTALLED) ## format the sources and mend what ruff can mend
 
 bench: $(INSTALLED_BENCH) ## time attention beside other libraries
 	@$(BIN)/python -m sparse_transformers bench attention $(ARGS)
+
+bench-experts: $(INSTALLED_BENCH) ## time layers of experts beside a dense one and Mixtral's block
+	@$(BIN)/python -m sparse_transformers bench experts $(ARGS)
 
 readme: $(INSTALLED) ## put the tables of recorded runs into the README
 	@$(BIN)/python -m sparse_transformers readme

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparse_transformers.commands.command import Command
-from sparse_transformers.efficiency import attention_report
+from sparse_transformers.efficiency import attention_report, expert_report
 from sparse_transformers.experiments import (
     claim_evaluation_report,
     claim_evaluation_section,
     evidence_recall_report,
     evidence_recall_section,
+    expert_claims_report,
+    expert_routing_section,
+    expert_study_report,
     truthfulqa_choices_report,
     truthfulqa_choices_section,
 )
@@ -42,10 +45,27 @@ def _claims(outputs: Path) -> str:
     return "\n\n".join(parts)
 
 
+def _expert_speed(outputs: Path) -> str:
+    return expert_report.render_markdown(outputs / "expert_benchmark" / expert_report.RESULTS)
+
+
+def _experts(outputs: Path) -> str:
+    found, where = read_recorded(outputs / "experts" / RESULTS, expert_routing_section.SECTION)
+    parts = [
+        where,
+        expert_study_report.summarise_specialization(found.study),
+        expert_study_report.summarise_balance(found.study),
+        expert_claims_report.summarise_expert_claims(found.claims),
+    ]
+    return "\n\n".join(parts)
+
+
 RECORDED: dict[str, Callable[[Path], str]] = {
     "attention benchmark": _attention,
     "evidence at a distance": _evidence,
     "published claims": _claims,
+    "experts": _experts,
+    "expert layers": _expert_speed,
 }
 """What stands in the README by a recorded run, and how it is written from the outputs."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from sparse_transformers.efficiency.comparison import CannotMeasureError, Direction
 from sparse_transformers.models.attention_flex import BLOCK_SIZE
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import Dense, LocalWindow
@@ -18,18 +18,11 @@ from sparse_transformers.models.pattern_base import AttentionPattern, Causal, In
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(query, key, value), each (batch, heads, positions, dim), to the output of the same shape."""
 
-Direction = Literal["forward", "forward_backward"]
-DIRECTIONS: tuple[Direction, ...] = ("forward", "forward_backward")
-
 DENSE = "dense SDPA"
 OURS = "sparse_transformers"
 
 LONGEST_MASK = 8192
 """Positions up to which a mask of all pairs is made; twice as many take four times the memory."""
-
-
-class CannotMeasureError(Exception):
-    """Why an arm has no number; the message goes into the table."""
 
 
 @dataclass(frozen=True)

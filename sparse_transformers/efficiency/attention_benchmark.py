@@ -4,25 +4,21 @@ Every arm first has to give the right answer at a small length. One that gives a
 not timed; so is one that is not installed, does not compile, or has no backward pass.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from textwrap import shorten
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sparse_transformers.efficiency.attention_arms import (
-    ARMS,
-    DENSE,
+from sparse_transformers.efficiency.attention_arms import ARMS, DENSE, OURS, Workload
+from sparse_transformers.efficiency.attention_results import AttentionBenchmark, AttentionRow
+from sparse_transformers.efficiency.comparison import (
     DIRECTIONS,
-    OURS,
     CannotMeasureError,
     Direction,
-    Workload,
+    root_cause,
 )
-from sparse_transformers.efficiency.attention_results import AttentionBenchmark, AttentionRow
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.timing import Timing, time_interleaved
 from sparse_transformers.models.attention_ops import sparse_attention
@@ -136,7 +132,7 @@ class _Candidate:
         except CannotMeasureError:
             raise
         except Exception as error:  # a peer or a compiler may raise anything, and it is the reason
-            raise CannotMeasureError(_root_cause(error)) from error
+            raise CannotMeasureError(root_cause(error)) from error
         return lambda: workload.run(attend)
 
 
@@ -228,17 +224,6 @@ def _row(
         speedup=speedup,
         sparse_efficiency=speedup / cost.theoretical_speedup if speedup else None,
     )
-
-
-def _root_cause(error: BaseException) -> str:
-    """Type and first line of the exception at the bottom of the chain."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    message = (str(error).strip() or "no message").splitlines()[0]
-    # torch.compile replaces what the traced code raised by an exception that quotes it.
-    quoted = re.fullmatch(r"raised exception (\w+)\(['\"](.*)['\"]\)", message)
-    name, message = quoted.groups() if quoted else (type(error).__name__, message)
-    return shorten(f"{name}: {message}", width=160)
 
 
 def _check_request(

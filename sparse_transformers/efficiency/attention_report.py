@@ -5,10 +5,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 from sparse_transformers.efficiency.attention_memory import MemoryScaling
 from sparse_transformers.efficiency.attention_results import AttentionBenchmark
+from sparse_transformers.efficiency.comparison import measured_with
 from sparse_transformers.efficiency.layout_benchmark import LayoutBenchmark
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
@@ -98,14 +98,4 @@ def render_markdown(results: Path) -> str:
     tables = [benchmark.to_markdown() for benchmark in benchmarks]
     tables += [scaling.to_markdown() for scaling in memory]
     tables += [layout.to_markdown() for layout in layouts]
-    return "\n\n".join([_where([each.environment for each in benchmarks]), *tables])
-
-
-def _where(environments: Sequence[dict[str, Any]]) -> str:
-    """The machine and the software, each differing value once."""
-    values = {
-        name: " and ".join(dict.fromkeys(str(each[name]) for each in environments))
-        for name in environments[0]
-        if environments[0][name] is not None
-    }
-    return f"Measured with {', '.join(f'{name} {value}' for name, value in values.items())}."
+    return "\n\n".join([measured_with([each.environment for each in benchmarks]), *tables])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparse_transformers.efficiency.attention_arms import Direction
+from sparse_transformers.efficiency.comparison import Direction
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sparse_transformers.efficiency.attention_arms import (
-    ARMS,
-    DENSE,
-    DIRECTIONS,
-    OURS,
-    Attend,
-    Direction,
-    Workload,
-)
+from sparse_transformers.efficiency.attention_arms import ARMS, DENSE, OURS, Attend, Workload
+from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.efficiency.timing import time_interleaved
 from sparse_transformers.experiments.counted_costs import CountedCost, count_costs

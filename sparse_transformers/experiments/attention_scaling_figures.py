@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sparse_transformers.efficiency.attention_arms import DIRECTIONS, Direction
+from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.experiments.attention_scaling import AttentionScaling
 from sparse_transformers.experiments.scaling_law import PowerLaw
 from sparse_transformers.utils.plotting import (

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from sparse_transformers.interpretability.routing_statistics import LayerStatistics
 from sparse_transformers.utils.metrics.specialization import Specialization
 
-LABELS = ("word", "position", "kind", "domain", "kind given word", "domain given word")
-"""What an expert may have specialised in. "given word": what it knows beyond the word itself."""
+LABELS = (
+    "word",
+    "position",
+    "kind",
+    "domain",
+    "domain given word",
+    "kind given word",
+    "kind given word, position",
+)
+"""What an expert may have specialised in; and what it knows beyond the word itself, or beyond the
+word and its position in the statement, which a causal model knows without any content."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,11 @@ SECTION = Section(
                 claims=ClaimEvaluationSettings(synthetic_rows=300, n_resamples=199), n_seeds=2
             ),
         ),
-        "default": ExpertRoutingSettings(),
+        "default": ExpertRoutingSettings(
+            claims=ExpertClaimsSettings(
+                claims=ClaimEvaluationSettings(synthetic_rows=1500), n_seeds=2
+            ),
+        ),
         "full": ExpertRoutingSettings(
             study=ExpertStudySettings(
                 n_statements=20_000,

@@ -18,8 +18,8 @@ from sparse_transformers.utils.metrics.significance import Interval, mean_interv
 from sparse_transformers.utils.report import bullets, join, number, percent, prose, table
 
 NO_VALUE = "–"
-BEYOND = "kind given word"
-"""What is more than the word itself: the label that the verdict on specialization rests on."""
+BEYOND = "kind given word, position"
+"""What needs content other than the word: the label that the verdict on specialization rests on."""
 
 
 def describe_routing(study: ExpertStudy) -> str:
@@ -87,8 +87,9 @@ def describe_specialization(study: ExpertStudy) -> str:
             How much does the first choice of a word tell about the word, its place in the
             statement, the kind and the domain of the statement? 0 is what shuffled classes give, 1
             all there is to know. Tokens of a statement are no independent draws, so the classes of
-            whole statements are shuffled. *Given word* is what an expert tells about the class
-            beyond the word that it reads. Nobody can tell more of the kind than the
+            whole statements are shuffled. *Given word, position* is what an expert tells about the
+            kind beyond the word that it reads and where that stands: it needs the words before.
+            Nobody can tell more of the kind than the
             {study.kind_bits:.2f} of 3 bits that the words so far hold, on average.
             Intervals are 95% over {study.settings.n_seeds} seeds; whiskers longer than the figure
             are cut at its frame."""),
@@ -110,32 +111,6 @@ def describe_specialization(study: ExpertStudy) -> str:
 
 def describe_balance(study: ExpertStudy) -> str:
     """What balances the load, and at what cost."""
-    rows = []
-    for arm in study.arms:
-        runs = study.runs_of(arm)
-        violations = [
-            number(float(np.mean([run.layers[layer].max_violation for run in runs])), 2)
-            if run_has_experts(runs[0])
-            else NO_VALUE
-            for layer in range(study.settings.n_layers)
-        ]
-        difference = NO_VALUE if arm == UNBALANCED else _signed(bits_beyond(study, arm, UNBALANCED))
-        rows.append(
-            (
-                ARMS[arm].label,
-                f"{np.mean([run.final_bits for run in runs]):.3f}",
-                difference,
-                *violations,
-                f"{np.mean([run.train_seconds for run in runs]):.1f}",
-            )
-        )
-    headers = (
-        "model",
-        "bits per word",
-        "beside no balancing",
-        *(f"violation, layer {layer + 1}" for layer in range(study.settings.n_layers)),
-        "seconds",
-    )
     return "\n\n".join(
         [
             prose(f"""
@@ -144,7 +119,7 @@ def describe_balance(study: ExpertStudy) -> str:
             any gradient. What does balance cost? One who knows the grammar needs
             {study.floor_bits:.3f} bits per word; no model can expect less. Differences are paired
             by seed, with their 95% interval."""),
-            table(headers, rows),
+            table(*_balance_table(study)),
             bullets(
                 [
                     *(_balance_verdict(study, arm) for arm in BALANCING if arm != UNBALANCED),
@@ -230,10 +205,16 @@ def summarise_specialization(study: ExpertStudy) -> str:
     return prose(f"""
     Experts specialise in *words* first: in layer 1 the chosen expert tells {percent(word.estimate)}
     of what it could tell about the word, where an untrained router already tells
-    {percent(first.estimate)} and a hash of the word all of it. Beyond the word, the experts of
-    layer {last + 1} tell {percent(trained.estimate)} of what there is to know about the kind of the
-    statement, against {percent(before.estimate)} before training, {percent(frozen.estimate)} with a
-    router that never learned, and 0 for a hash or for shuffled classes: {_gap_in_words(gap)}.""")
+    {percent(first.estimate)} and a hash of the word all of it. Beyond the word and its position,
+    the experts of layer {last + 1} tell {percent(trained.estimate)} of what there is to know about
+    the kind of the statement, against {percent(before.estimate)} before training,
+    {percent(frozen.estimate)} with a router that never learned, and 0 for a hash or for shuffled
+    classes: {_gap_in_words(gap)}.""")
+
+
+def summarise_balance(study: ExpertStudy) -> str:
+    """What each way to balance does, and what it costs."""
+    return table(*_balance_table(study))
 
 
 def score_over_seeds(
@@ -252,6 +233,37 @@ def bits_beyond(study: ExpertStudy, arm: str, other: str) -> Interval:
 def run_has_experts(run: ExpertRun) -> bool:
     """Whether there is any routing to speak of."""
     return bool(run.layers)
+
+
+def _balance_table(study: ExpertStudy) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headers and rows: quality and load of every arm."""
+    rows = []
+    for arm in study.arms:
+        runs = study.runs_of(arm)
+        violations = [
+            number(float(np.mean([run.layers[layer].max_violation for run in runs])), 2)
+            if run_has_experts(runs[0])
+            else NO_VALUE
+            for layer in range(study.settings.n_layers)
+        ]
+        difference = NO_VALUE if arm == UNBALANCED else _signed(bits_beyond(study, arm, UNBALANCED))
+        rows.append(
+            (
+                ARMS[arm].label,
+                f"{np.mean([run.final_bits for run in runs]):.3f}",
+                difference,
+                *violations,
+                f"{np.mean([run.train_seconds for run in runs]):.1f}",
+            )
+        )
+    headers = (
+        "model",
+        "bits per word",
+        "beside no balancing",
+        *(f"violation, layer {layer + 1}" for layer in range(study.settings.n_layers)),
+        "seconds",
+    )
+    return headers, rows
 
 
 def _learned(study: ExpertStudy, layer: int) -> Interval:
@@ -280,8 +292,8 @@ def _beyond_verdict(study: ExpertStudy, layer: int) -> str:
     frozen = score_over_seeds(study, FROZEN, BEYOND, layer)
     hashed = score_over_seeds(study, HASH, BEYOND, layer)
     return (
-        f"**Kind given word, layer {layer + 1}:** {trained} after training; before it {before}, "
-        f"with a frozen router {frozen}, by a hash {hashed.estimate:.3f}. "
+        f"**Kind given word and position, layer {layer + 1}:** {trained} after training; before it "
+        f"{before}, with a frozen router {frozen}, by a hash {hashed.estimate:.3f}. "
         f"{_gap_in_words(_learned(study, layer)).capitalize()}."
     )
 

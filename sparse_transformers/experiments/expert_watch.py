@@ -32,7 +32,7 @@ Routings = dict[str, Routing]
 """By name of the layer."""
 
 POSITION_EDGES = (1, 2, 3, 4, 6, 8, 10)
-"""Positions in a statement are told apart up to here; from the fifth word on in twos."""
+"""Positions in a statement are told apart one by one up to the fourth word, then in twos."""
 
 
 class WatchedStatements:
@@ -80,6 +80,7 @@ def measure_specialization(
 ) -> tuple[dict[str, Specialization], ...]:
     """How much the first choice of each layer tells about every class that `LABELS` names."""
     words, kinds, domains, statements, positions = _labels(corpus, routings)
+    placed_words = words * (positions.max() + 1) + positions
     score = partial(specialization, n_shuffles=n_shuffles, seed=seed)
     of_statements = partial(score, units=statements)
     return tuple(
@@ -88,8 +89,9 @@ def measure_specialization(
             "position": score(experts, positions),
             "kind": of_statements(experts, kinds),
             "domain": of_statements(experts, domains),
-            "kind given word": of_statements(experts, kinds, given=words),
             "domain given word": of_statements(experts, domains, given=words),
+            "kind given word": of_statements(experts, kinds, given=words),
+            "kind given word, position": of_statements(experts, kinds, given=placed_words),
         }
         for experts in first_choices(routings)
     )

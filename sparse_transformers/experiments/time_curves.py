@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparse_transformers.efficiency.attention_arms import Direction
+from sparse_transformers.efficiency.comparison import Direction
 from sparse_transformers.efficiency.timing import Timing
 from sparse_transformers.experiments.scaling_law import (
     PowerLaw,

@@ -63,7 +63,7 @@ def without_expert(layer: MoELayer, expert: int) -> Iterator[None]:
     a token that reads this expert alone gets nothing but what the residual stream carries. To send
     the tokens to other experts would be another question.
 
-    Do not train in the block, nor call `backward` outside of it on what was computed before:
+    Do not train in the block, and call `backward` on the side of it on which the loss was computed:
     autograd refuses weights that have changed meanwhile.
 
     Raises:

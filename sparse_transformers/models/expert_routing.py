@@ -35,7 +35,9 @@ class TopKRouter(TokenChoiceRouter):
         num_experts: how many there are.
         top_k: how many of them each token chooses.
         softmax: "after" the selection, so that the gates of a token sum to 1, or "before" it, so
-            that they are what the chosen experts have of the softmax over all.
+            that they are what the chosen experts have of the softmax over all. By default "after",
+            but "before" for a single expert: its gate would always be 1, and tell the router
+            nothing about which expert is of use.
         capacity_factor: see `TokenChoiceRouter`.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 2.1; "after" as in Jiang et al. 2024,
@@ -50,10 +52,12 @@ class TopKRouter(TokenChoiceRouter):
         num_experts: int,
         top_k: int = 2,
         *,
-        softmax: str = "after",
+        softmax: str | None = None,
         capacity_factor: float | None = None,
     ) -> None:
         super().__init__(num_experts, top_k, capacity_factor=capacity_factor)
+        if softmax is None:
+            softmax = "after" if top_k > 1 else "before"
         if softmax not in SOFTMAXES:
             raise ValueError(f"unknown softmax {softmax!r}; known are {', '.join(SOFTMAXES)}")
         self.softmax = softmax
@@ -117,7 +121,8 @@ class NoisyTopKRouter(TokenChoiceRouter):
     Args:
         d_model: width of the tokens.
         num_experts: how many there are.
-        top_k: how many of them each token chooses.
+        top_k: how many of them each token chooses. With a single one the gate is always 1, and the
+            router learns from its losses alone.
         capacity_factor: see `TokenChoiceRouter`.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 2.1, equations 3 to 5, section 4 and
@@ -154,6 +159,7 @@ class NoisyTopKRouter(TokenChoiceRouter):
 class AuxFreeRouter(TokenChoiceRouter):
     """Sigmoid gates, and a bias per expert that balances the load without a loss.
 
+    The gates of a token are divided by their sum, unless it has but one.
     The bias helps to select and has no part in the gates, hence no gradient. After each optimiser
     step it moves by `bias_step` towards the experts that got less than the mean since the last:
     call `update_routers(model)` there, as `Trainer` does.
@@ -197,9 +203,11 @@ class AuxFreeRouter(TokenChoiceRouter):
     ) -> Choice:
         logits = self.gate(hidden)
         experts = (logits.sigmoid() + self.bias).topk(self.top_k, dim=-1).indices
-        # Their softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish.
         log_scores = F.logsigmoid(logits)
-        gates = log_scores.gather(-1, experts).softmax(-1)
+        chosen = log_scores.gather(-1, experts)
+        # The softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish. Of a
+        # single one it would always be 1, and tell the router nothing.
+        gates = chosen.softmax(-1) if self.top_k > 1 else chosen.exp()
         if self.training:
             self.counts += torch.bincount(experts.flatten(), minlength=self.num_experts)
         return Choice(experts, gates, log_scores.softmax(-1), logits)

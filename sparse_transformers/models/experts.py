@@ -13,9 +13,9 @@ Implementation = Literal["auto", "grouped", "loop"]
 IMPLEMENTATIONS: tuple[Implementation, ...] = ("auto", "grouped", "loop")
 ALIGNMENT_BYTES = 16
 """What the strides of `grouped_mm` must be a multiple of."""
-LARGE_BYTES = 512 * 1024
-"""On a CPU, from what size of an expert's inner results the loop is faster than `grouped_mm`. Those
-of one expert stay in the cache and in memory that is used again; those of all experts do not."""
+LARGE_BYTES = 2**20
+"""Above this size of an expert's inner results the loop is faster than `grouped_mm` on a CPU: those
+of one expert are written to memory that is used again, those of all experts to fresh pages."""
 
 
 class Experts(nn.Module):
@@ -103,7 +103,7 @@ class Experts(nn.Module):
             )
         if not possible or not len(rows):
             return False
-        large = len(rows) * d_ff * dtype.itemsize >= LARGE_BYTES * len(self.up)
+        large = len(rows) * d_ff * dtype.itemsize > LARGE_BYTES * len(self.up)
         return self.implementation == "grouped" or rows.device.type != "cpu" or not large
 
 
@@ -119,11 +119,15 @@ def _answer_grouped(
 def _answer_in_a_loop(
     rows: Tensor, counts: Tensor, gate: Tensor | None, up: Tensor, down: Tensor
 ) -> Tensor:
+    # Unbound at once, because the gradient of `up[expert]` is a tensor of the size of `up`.
+    gate_of = [None] * len(up) if gate is None else gate.unbind()
     answers = []
-    for expert, own in enumerate(rows.split(counts.tolist())):
+    for own, its_gate, its_up, its_down in zip(
+        rows.split(counts.tolist()), gate_of, up.unbind(), down.unbind(), strict=True
+    ):
         if len(own):
-            gates = None if gate is None else own @ gate[expert]
-            answers.append(_activate(own @ up[expert], gates) @ down[expert])
+            gates = None if its_gate is None else own @ its_gate
+            answers.append(_activate(own @ its_up, gates) @ its_down)
     return torch.cat(answers) if answers else rows
 
 

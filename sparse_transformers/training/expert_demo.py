@@ -153,6 +153,10 @@ class ExpertRouterDemo:
             beyond_word={
                 name: measure(choices, given=routed.words) for name, choices in experts.items()
             },
+            beyond_word_and_position={
+                name: measure(choices, given=routed.placed_words)
+                for name, choices in experts.items()
+            },
             words_bits=self._trained.words_bits,
             training=self._trained.training,
         )

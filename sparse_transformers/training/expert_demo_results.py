@@ -131,6 +131,8 @@ class ExpertSpecialization:
         about_kind: for "trained", "untrained" and "hash", what a token's expert tells of the kind.
             Words that are commoner in some kinds make any function of the word tell something.
         beyond_word: the same among tokens that are the same word. Always 0 for "hash".
+        beyond_word_and_position: the same among tokens that are the same word in the same place of
+            their statements. The place goes with the kind too, and takes no content to know.
         words_bits: what the words of a statement up to a token tell of the kind, mean over the
             tokens of the validation rows: the most that any router could make of them.
         training: of the model.
@@ -141,6 +143,7 @@ class ExpertSpecialization:
     control_experts: dict[str, tuple[ExpertProfile, ...]]
     about_kind: dict[str, Specialization]
     beyond_word: dict[str, Specialization]
+    beyond_word_and_position: dict[str, Specialization]
     words_bits: float
     training: ExpertTraining
 
@@ -165,6 +168,7 @@ class ExpertSpecialization:
                 "what experts tell of the kind (score: 0 = chance, 1 = the most)",
                 _table(_rows("by itself", self.about_kind)),
                 _table(_rows("beyond the word", self.beyond_word)),
+                _table(_rows("beyond word and place", self.beyond_word_and_position)),
                 f"the words so far tell {self.words_bits:.2f} bits",
                 f"trained: {self.training}",
             ]

@@ -48,6 +48,12 @@ class RoutedStatements:
         return self.is_token.nonzero()[:, 0].numpy()
 
     @property
+    def placed_words(self) -> Int[np.ndarray, "tokens"]:
+        """A number for the id of each token and its place in its statement together."""
+        positions = self.is_token.nonzero()[:, 1].numpy()
+        return self.words * self.is_token.shape[1] + positions
+
+    @property
     def kinds(self) -> np.ndarray:
         """The kind of the statement that each token is of."""
         return self.statements["kind"].to_numpy()[self.rows]

@@ -19,6 +19,8 @@ ROUTER_EXAMPLES: dict[str, dict[str, Any]] = {
     "switch": {"name": "switch"},
     "noisy top 2": {"name": "noisy_top_k"},
     "bias": {"name": "aux_free"},
+    "top 1": {"name": "top_k", "top_k": 1},
+    "bias, top 1": {"name": "aux_free", "top_k": 1},
     "hash": {"name": "hash", "top_k": 2},
     "expert choice": {"name": "expert_choice"},
     "soft": {"name": "soft", "slots_per_expert": 2},

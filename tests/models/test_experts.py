@@ -128,6 +128,19 @@ def test_grouped_is_taken_where_it_can_and_refused_where_it_cannot(
             insisting(rows, counts)
 
 
+@needs_grouped_mm
+def test_on_a_cpu_large_experts_take_the_loop_unless_told_otherwise(grouped_calls, monkeypatch):
+    rows, counts = some_rows(torch.float32), torch.tensor(COUNTS)
+    experts(torch.float32)(rows, counts)
+    assert len(grouped_calls) == 2
+    # All experts together have 9 rows of 12 inner results of 4 bytes.
+    monkeypatch.setattr("sparse_transformers.models.experts.LARGE_BYTES", 9 * 12 * 4 // 5)
+    experts(torch.float32)(rows, counts)
+    assert len(grouped_calls) == 2
+    experts(torch.float32, implementation="grouped")(rows, counts)
+    assert len(grouped_calls) == 4
+
+
 def test_without_grouped_mm_there_is_the_loop(monkeypatch):
     monkeypatch.delattr(F, "grouped_mm", raising=False)
     rows, counts = some_rows(torch.float32), torch.tensor(COUNTS)

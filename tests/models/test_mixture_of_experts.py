@@ -14,6 +14,8 @@ from router_examples import (
     router,
 )
 from torch import nn
+from torch.autograd import gradcheck
+from torch.func import functional_call
 
 from sparse_transformers.models.expert_routing import ROUTERS, ExpertChoiceRouter, SwitchRouter
 from sparse_transformers.models.feed_forward import FeedForward
@@ -38,7 +40,7 @@ def test_identical_experts_are_one_dense_layer_times_the_sum_of_the_gates(option
     gates = torch.zeros(18, dtype=torch.float64)
     gates = gates.index_add(0, output.routing.tokens, output.routing.gates).view(2, 9, 1)
     torch.testing.assert_close(output.hidden, gates * dense(hidden_states()), **EXACT)
-    if options["name"] != "switch" and options.get("softmax") != "before":
+    if tested.router.top_k > 1 and options.get("softmax") != "before":
         torch.testing.assert_close(output.hidden, dense(hidden_states()), **EXACT)
 
 
@@ -124,6 +126,8 @@ def test_one_expert_is_a_dense_layer(name):
     tested = layer(options, num_experts=1)
     output = tested(hidden_states(), input_ids=ids())
     dense = tested.experts(hidden_states().flatten(0, 1), torch.tensor([18]))
+    if name == "aux_free":  # whose gate is a sigmoid, and no share of a whole
+        dense = output.routing.gates[:, None] * dense
     torch.testing.assert_close(output.hidden.flatten(0, 1), dense, **EXACT)
 
 
@@ -187,6 +191,20 @@ def test_a_loss_that_the_router_does_not_have_is_refused_in_training():
     tested = layer({"name": "hash"}, loss_weights={"z": 1.0}).train()
     with pytest.raises(ValueError, match="HashRouter has no loss 'z'; it has balance, sequence_"):
         tested(hidden_states(), input_ids=ids())
+
+
+@every_router
+def test_gradients_are_those_of_finite_differences(options):
+    tested, mask = layer(options, d_ff=2, shared_experts=1), real([3, 1], 3)
+    names, weights = zip(*tested.named_parameters(), strict=True)
+
+    def answer(hidden, *weights):
+        arguments = (hidden, mask, ids(2, 3))
+        output = functional_call(tested, dict(zip(names, weights, strict=True)), arguments)
+        return output.hidden, output.loss
+
+    inputs = [each.detach().requires_grad_() for each in (hidden_states(2, 3), *weights)]
+    assert gradcheck(answer, inputs)
 
 
 @every_router

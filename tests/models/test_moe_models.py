@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from model_examples import VOCAB_SIZE, config, ids, model
-from router_examples import CAUSAL, ROUTER_EXAMPLES, SEES_FUTURE
+from router_examples import CAUSAL, ROUTER_EXAMPLES, SEES_FUTURE, hidden_states
 
 from sparse_transformers.interpretability.causality import find_future_leak
 from sparse_transformers.models.mixture_of_experts import MoELayer, expert_loss, record_experts
@@ -108,6 +108,16 @@ def test_experts_start_as_small_as_other_feed_forward_parts():
             assert part.down.std().item() == pytest.approx(0.02 / 2, rel=0.05)
 
 
+@every_router
+def test_experts_read_what_a_feed_forward_part_would_read(router):
+    block = moe_model(router, causal=False).blocks[0]
+    hidden, tokens = hidden_states(2, 21, d_model=16), ids()
+    attended = hidden + block.attention(block.attention_norm(hidden), key_lengths=MASK.sum(1))
+    answer = block.feed_forward(block.feed_forward_norm(attended), MASK, tokens)
+    found = block(hidden, key_lengths=MASK.sum(1), attention_mask=MASK, input_ids=tokens)
+    torch.testing.assert_close(found, attended + answer.hidden, rtol=0, atol=1e-12)
+
+
 @causal_router
 def test_no_router_of_a_causal_model_looks_ahead(router):
     report = find_future_leak(moe_model(router | {"capacity_factor": 0.5}), ids(1))
@@ -199,10 +209,11 @@ def test_attention_weights_are_those_that_the_model_uses(router):
     attention.v_proj.register_forward_hook(lambda _, args, out: seen.update(values=out))
     attention.out_proj.register_forward_pre_hook(lambda _, args: seen.update(mixed=args[0]))
     tested(ids(), MASK)
+    values, mixed = seen["values"], seen["mixed"]  # now: the next call runs the hooks again
     weights = tested.get_attention_weights(ids(), MASK)
-    values = seen["values"].view(2, 21, 2, 4).transpose(1, 2).repeat_interleave(2, dim=1)
-    mixed = (weights[1] @ values).transpose(1, 2).flatten(2)
-    torch.testing.assert_close(seen["mixed"][MASK], mixed[MASK], rtol=0, atol=1e-12)
+    values = values.view(2, 21, 2, 4).transpose(1, 2).repeat_interleave(2, dim=1)
+    expected = (weights[1] @ values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(mixed[MASK], expected[MASK], rtol=0, atol=1e-12)
 
 
 def test_a_classifier_may_have_experts():

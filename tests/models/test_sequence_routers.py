@@ -40,6 +40,17 @@ def test_experts_choose_the_tokens_of_a_sequence_that_like_them_best(
     assert pairs == sorted(pairs)
 
 
+@pytest.mark.parametrize("mask", [real([4], 9), ~real([4], 9)], ids=["right", "left"])
+def test_padding_is_not_taken_even_by_experts_that_like_no_token(mask):
+    tested = ExpertChoiceRouter(6, 4).double()
+    with torch.no_grad():
+        tested.gate.weight *= 1e6
+    routing = tested(hidden_states(1), mask)
+    assert (routing.gates == 0).any()
+    assert not routing.assigned()[~mask].any()
+    assert routing.counts.tolist() == [math.ceil(mask.sum() / 2)] * 4
+
+
 def test_soft_experts_read_means_over_the_sequence_and_tokens_get_means_of_answers():
     tested = SoftMoERouter(6, 3, slots_per_expert=2).double()
     with torch.no_grad():
@@ -71,3 +82,11 @@ def test_soft_experts_read_means_over_the_sequence_and_tokens_get_means_of_answe
         torch.testing.assert_close(outputs[row, :length], expected, rtol=0, atol=1e-12)
         assert not outputs[row, length:].any()
     assert torch.equal(routing.assigned(), real(lengths, 9)[..., None].expand(2, 9, 3))
+
+
+def test_padding_fills_no_slot_also_where_there_is_nothing_else():
+    mask = real([9, 4, 0], 9)
+    mixture = SoftMoERouter(6, 3).double()(hidden_states(3), mask).mixture
+    assert not mixture.dispatch[~mask].any()
+    sums = mixture.dispatch.sum(1).flatten(1).tolist()
+    assert sums == [pytest.approx([total] * 3) for total in (1, 1, 0)]

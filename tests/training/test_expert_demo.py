@@ -141,6 +141,16 @@ def test_information_is_measured_on_first_choices_with_statements_as_units(
     assert found.about_kind["trained"] == expected
     expected = specialization(choices(routings), kinds, given=words, **common)
     assert found.beyond_word["trained"] == expected
+    placed = [
+        f"{word} {position}"
+        for text in statements["text"]
+        for position, word in enumerate([*text.split(), "."])
+    ]
+    expected = specialization(choices(routings), kinds, given=placed, **common)
+    assert found.beyond_word_and_position["trained"].information_bits == pytest.approx(
+        expected.information_bits
+    )
+    assert found.beyond_word_and_position["trained"] != found.beyond_word["trained"]
 
 
 def test_untrained_control_is_the_model_that_training_started_from(found, statements):
@@ -158,8 +168,9 @@ def test_hash_control_tells_something_by_the_word_and_nothing_beyond(found, stat
     assert set(found.about_kind) == set(found.beyond_word) == {"trained", "untrained", "hash"}
     assert set(found.control_experts) == {"untrained", "hash"}
     assert found.about_kind["hash"].information_bits > 0
-    assert found.beyond_word["hash"].information_bits == pytest.approx(0, abs=1e-9)
-    assert found.beyond_word["hash"].score == 0
+    for beyond in (found.beyond_word, found.beyond_word_and_position):
+        assert beyond["hash"].information_bits == pytest.approx(0, abs=1e-9)
+        assert beyond["hash"].score == 0
 
 
 def test_model_learns_and_stays_above_the_generator(found, demonstration):
@@ -179,6 +190,11 @@ def test_training_happens_once_and_is_a_function_of_the_seed(demo, demonstration
     other = ExpertRouterDemo(**{**ARGUMENTS, "seed": 8, "steps": 1}).demonstrate_routing(N)
     assert other.routing_results[0].text != demonstration.routing_results[0].text
     assert other.training.generator_nats != demonstration.training.generator_nats
+    first, second = (
+        ExpertRouterDemo(**{**ARGUMENTS, "seed": seed})._untrained().embedding.token.weight
+        for seed in (3, 8)
+    )
+    assert not torch.equal(first, second)
 
 
 def test_router_of_the_demo_is_the_trained_one(demo, statements):
