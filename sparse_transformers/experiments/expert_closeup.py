@@ -1,6 +1,7 @@
 """One trained model with experts, looked at closely."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -43,15 +44,19 @@ def look_closer(model: nn.Module, corpus: StatementCorpus, n_rows: int) -> Close
         paths=_paths(routings, kinds),
         kinds=STATEMENT_KINDS,
         added_bits=tuple(
-            tuple(
-                tuple(nats_to_bits(each.deltas[kind]) for kind in STATEMENT_KINDS)
-                for each in without
-                if each.layer == layer
-            )
+            tuple(_in_bits(each.deltas) for each in without if each.layer == layer)
+            for layer in routings
+        ),
+        errors_bits=tuple(
+            tuple(_in_bits(each.standard_errors) for each in without if each.layer == layer)
             for layer in routings
         ),
         similarity=_similarity(first_choices(routings)[-1], kinds, routings),
     )
+
+
+def _in_bits(nats: Mapping[str, float]) -> tuple[float, ...]:
+    return tuple(nats_to_bits(nats[kind]) for kind in STATEMENT_KINDS)
 
 
 def _first_statement(routings: Routings, corpus: StatementCorpus) -> RoutedStatement:

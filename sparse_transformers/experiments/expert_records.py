@@ -49,7 +49,7 @@ class ExpertStudySettings:
     num_experts: int = 8
     top_k: int = 2
     d_ff: int = 48
-    steps: int = 150
+    steps: int = 120
     batch_size: int = 16
     learning_rate: float = 5e-3
     n_snapshots: int = 10
@@ -171,6 +171,7 @@ class CloseUp:
         kinds: order of the kinds in `added_bits`.
         added_bits: what a word of each kind costs more if one expert is switched off; by layer,
             expert and kind.
+        errors_bits: the standard error of each of them: how far it would vary with other statements.
         similarity: cosine between what the experts of the last layer read, by kind.
     """
 
@@ -178,6 +179,7 @@ class CloseUp:
     paths: tuple[TokenPath, ...]
     kinds: tuple[str, ...]
     added_bits: tuple[tuple[tuple[float, ...], ...], ...]
+    errors_bits: tuple[tuple[tuple[float, ...], ...], ...]
     similarity: tuple[tuple[float, ...], ...]
 
 

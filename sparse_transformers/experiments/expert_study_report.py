@@ -118,7 +118,8 @@ def describe_balance(study: ExpertStudy) -> str:
             pushes them apart by gradient, noise by trying near ties both ways, and the bias without
             any gradient. What does balance cost? One who knows the grammar needs
             {study.floor_bits:.3f} bits per word; no model can expect less. Differences are paired
-            by seed, with their 95% interval."""),
+            by seed, with their 95% interval; the bands in the figure reach from the lowest to the
+            highest seed."""),
             table(*_balance_table(study)),
             bullets(
                 [
@@ -161,6 +162,7 @@ def describe_capacity(study: ExpertStudy) -> str:
 def describe_close_up(study: ExpertStudy) -> str:
     """What the experts of one model are good for."""
     kinds, bits = study.close_up.kinds, np.array(study.close_up.added_bits[-1])
+    errors = np.array(study.close_up.errors_bits[-1])
     needed = int(bits.mean(1).argmax())
     choosy = int((bits.max(1) - bits.min(1)).argmax())
     return "\n\n".join(
@@ -168,7 +170,8 @@ def describe_close_up(study: ExpertStudy) -> str:
             prose(f"""
             The first model with {ARMS[study.watched_arm].label}: one expert of the last layer is
             switched off at a time, and nothing takes its place. On the left is what a word then
-            costs more, by the kind of its statement; on the right how alike the kinds are that two
+            costs more, by the kind of its statement, with standard errors of {errors.min():.3f} to
+            {errors.max():.3f} bits over statements; on the right how alike the kinds are that two
             experts read (1: the same mixture)."""),
             bullets(
                 [

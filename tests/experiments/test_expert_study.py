@@ -204,6 +204,8 @@ def test_close_up_counts_every_word_and_measures_what_it_says(study):
     with without_expert(layer, 2):
         without = bits_of_kind(5)
     assert study.close_up.added_bits[1][2][5] == pytest.approx(without - intact, abs=1e-6)
+    assert np.shape(study.close_up.errors_bits) == np.shape(study.close_up.added_bits) == (2, 4, 8)
+    assert 0 < np.min(study.close_up.errors_bits) < np.max(np.abs(study.close_up.added_bits))
 
 
 def test_figures_show_every_arm_and_every_label(study):

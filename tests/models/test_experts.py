@@ -131,12 +131,11 @@ def test_grouped_is_taken_where_it_can_and_refused_where_it_cannot(
 @needs_grouped_mm
 def test_on_a_cpu_large_experts_take_the_loop_unless_told_otherwise(grouped_calls, monkeypatch):
     rows, counts = some_rows(torch.float32), torch.tensor(COUNTS)
-    experts(torch.float32)(rows, counts)
-    assert len(grouped_calls) == 2
-    # All experts together have 9 rows of 12 inner results of 4 bytes.
-    monkeypatch.setattr("sparse_transformers.models.experts.LARGE_BYTES", 9 * 12 * 4 // 5)
-    experts(torch.float32)(rows, counts)
-    assert len(grouped_calls) == 2
+    # An expert has 9 / 5 rows on average, of 12 inner results of 4 bytes: 86.4 bytes.
+    for large_bytes, n_calls in ((87, 2), (86, 2)):
+        monkeypatch.setattr("sparse_transformers.models.experts.LARGE_BYTES", large_bytes)
+        experts(torch.float32)(rows, counts)
+        assert len(grouped_calls) == n_calls
     experts(torch.float32, implementation="grouped")(rows, counts)
     assert len(grouped_calls) == 4
 

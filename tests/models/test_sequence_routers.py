@@ -7,10 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from router_examples import gates_by_pair, hidden_states, real
+from router_examples import gates_by_pair, hidden_states, real, router
 from scipy.special import softmax
-
-from sparse_transformers.models.expert_routing import ExpertChoiceRouter, SoftMoERouter
 
 
 @given(
@@ -23,7 +21,7 @@ def test_experts_choose_the_tokens_of_a_sequence_that_like_them_best(
     lengths, num_experts, seed, data
 ):
     top_k = data.draw(st.integers(1, num_experts))
-    tested = ExpertChoiceRouter(6, num_experts, top_k).double()
+    tested = router({"name": "expert_choice", "top_k": top_k}, seed, num_experts=num_experts)
     hidden, mask = hidden_states(len(lengths), 7, seed), real(lengths, 7)
     routing = tested(hidden, mask)
     expected = {}
@@ -42,7 +40,7 @@ def test_experts_choose_the_tokens_of_a_sequence_that_like_them_best(
 
 @pytest.mark.parametrize("mask", [real([4], 9), ~real([4], 9)], ids=["right", "left"])
 def test_padding_is_not_taken_even_by_experts_that_like_no_token(mask):
-    tested = ExpertChoiceRouter(6, 4).double()
+    tested = router({"name": "expert_choice"}, num_experts=4)
     with torch.no_grad():
         tested.gate.weight *= 1e6
     routing = tested(hidden_states(1), mask)
@@ -52,7 +50,7 @@ def test_padding_is_not_taken_even_by_experts_that_like_no_token(mask):
 
 
 def test_soft_experts_read_means_over_the_sequence_and_tokens_get_means_of_answers():
-    tested = SoftMoERouter(6, 3, slots_per_expert=2).double()
+    tested = router({"name": "soft", "slots_per_expert": 2}, num_experts=3)
     with torch.no_grad():
         tested.scale.fill_(1.7)
     hidden, lengths = hidden_states(), [9, 4]
@@ -86,7 +84,7 @@ def test_soft_experts_read_means_over_the_sequence_and_tokens_get_means_of_answe
 
 def test_padding_fills_no_slot_also_where_there_is_nothing_else():
     mask = real([9, 4, 0], 9)
-    mixture = SoftMoERouter(6, 3).double()(hidden_states(3), mask).mixture
+    mixture = router({"name": "soft"}, num_experts=3)(hidden_states(3), mask).mixture
     assert not mixture.dispatch[~mask].any()
     sums = mixture.dispatch.sum(1).flatten(1).tolist()
     assert sums == [pytest.approx([total] * 3) for total in (1, 1, 0)]
