@@ -171,7 +171,8 @@ class CloseUp:
         kinds: order of the kinds in `added_bits`.
         added_bits: what a word of each kind costs more if one expert is switched off; by layer,
             expert and kind.
-        errors_bits: the standard error of each of them: how far it would vary with other statements.
+        errors_bits: the standard error of each of these: how far it would vary with other
+            statements.
         similarity: cosine between what the experts of the last layer read, by kind.
     """
 

@@ -77,10 +77,10 @@ class Experts(nn.Module):
         Raises:
             ValueError: "grouped" was asked for, and type or sizes do not allow it.
         """
-        if torch.is_autocast_enabled(rows.device.type):
+        dtype = rows.dtype
+        # As autocast does with a linear map: double precision is left alone.
+        if torch.is_autocast_enabled(rows.device.type) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(rows.device.type)
-        else:
-            dtype = rows.dtype
         rows, up, down = rows.to(dtype), self.up.to(dtype), self.down.to(dtype)
         gate = None if self.gate is None else self.gate.to(dtype)
         answer = _answer_grouped if self._is_grouped(rows) else _answer_in_a_loop

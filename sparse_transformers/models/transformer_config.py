@@ -171,9 +171,17 @@ class SparseTransformerConfig:
     def _make_experts(self, options: Mapping[str, Any]) -> MoELayer:
         if not isinstance(options, Mapping):
             raise ValueError(f"experts must hold dictionaries of options or None, got {options!r}")
-        context = {"causal": self.causal, "vocab_size": self.vocab_size}
+        of_model = {"d_model": self.d_model, "causal": self.causal, "vocab_size": self.vocab_size}
+        repeated = [name for name in options if name in of_model]
+        if repeated:
+            raise ValueError(f"experts have {', '.join(repeated)} from the model: leave it out")
+        if not isinstance(options.get("router", "top_k"), str | Mapping):
+            raise ValueError(
+                "the router of experts must be a name or a dictionary here, so that each layer "
+                f"gets its own and JSON can hold it, got {options['router']!r}"
+            )
         try:
-            return MoELayer(self.d_model, **{"d_ff": self.d_ff, **options, **context})
+            return MoELayer(**{"d_ff": self.d_ff, **options, **of_model})
         except TypeError as error:
             raise ValueError(f"experts do not take {dict(options)}: {error}") from error
 

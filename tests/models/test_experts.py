@@ -177,6 +177,13 @@ def test_autocast_multiplies_in_bfloat16_and_keeps_float32_weights(gated, implem
     assert all(parameter.grad.dtype == torch.float32 for parameter in tested.parameters())
 
 
+def test_autocast_leaves_double_precision_alone():
+    tested, rows = experts(torch.float64), some_rows(torch.float64)
+    exact = tested(rows, torch.tensor(COUNTS))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(tested(rows, torch.tensor(COUNTS)), exact)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_no_rows_give_no_answers(dtype):
     assert experts(dtype)(some_rows(dtype, n_rows=0), torch.zeros(5).long()).shape == (0, 8)

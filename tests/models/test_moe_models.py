@@ -8,6 +8,7 @@ from model_examples import VOCAB_SIZE, config, ids, model
 from router_examples import CAUSAL, ROUTER_EXAMPLES, SEES_FUTURE, hidden_states
 
 from sparse_transformers.interpretability.causality import find_future_leak
+from sparse_transformers.models.expert_routing import TopKRouter
 from sparse_transformers.models.mixture_of_experts import MoELayer, expert_loss, record_experts
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
@@ -232,6 +233,9 @@ def test_a_classifier_may_have_experts():
         ({"router": "best"}, "unknown router 'best'; known are top_k"),
         ({"num_experts": 1}, r"top_k must be at most num_experts \(1\), got 2"),
         ({"loss_weights": {"speed": 1}}, "unknown loss 'speed'"),
+        ({"causal": False}, "experts have causal from the model"),
+        ({"vocab_size": 9, "d_model": 4}, "experts have vocab_size, d_model from the model"),
+        ({"router": TopKRouter(16, 4)}, "router of experts must be a name or a dictionary"),
     ],
 )
 def test_experts_are_checked_when_the_configuration_is_made(experts, message):
