@@ -110,10 +110,13 @@ class Experts(nn.Module):
 def _answer_grouped(
     rows: Tensor, counts: Tensor, gate: Tensor | None, up: Tensor, down: Tensor
 ) -> Tensor:
-    ends = counts.cumsum(0).to(torch.int32)
+    rows, ends = rows.contiguous(), counts.cumsum(0).to(torch.int32)
     gates = None if gate is None else F.grouped_mm(rows, gate, offs=ends)
     inner = _activate(F.grouped_mm(rows, up, offs=ends), gates)
-    return F.grouped_mm(inner, down, offs=ends)
+    answers = F.grouped_mm(inner, down, offs=ends)
+    if answers.requires_grad:  # the gradient of a sum has strides of 0, which it refuses
+        answers.register_hook(Tensor.contiguous)
+    return answers
 
 
 def _answer_in_a_loop(
