@@ -21,6 +21,7 @@ from sparse_transformers.interpretability.routing_statistics import (
     saturation,
     saturation_by_chance,
 )
+from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.models.mixture_of_experts import MoEOutput, record_experts
 from sparse_transformers.models.router_base import TokenChoiceRouter
 from sparse_transformers.models.routing import Routing
@@ -107,10 +108,9 @@ def ask_with_capacity(
     model: nn.Module, rows: Tensor, factors: Sequence[float]
 ) -> tuple[CapacityPoint, ...]:
     """The model's loss, and what its experts turn away, if they take only so many words."""
-    model.eval()
     points = []
     for factor in (*factors, None):
-        with _capacity(model, factor), record_experts(model) as outputs:
+        with evaluation_mode(model), _capacity(model, factor), record_experts(model) as outputs:
             logits = model(rows[:, :-1])
         nats = F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
         routings = routings_of(outputs).values()
@@ -138,7 +138,6 @@ def _capacity(model: nn.Module, factor: float | None) -> Iterator[None]:
     finally:
         for router, own in zip(routers, before, strict=True):
             router.capacity_factor = own
-            router.eval()
 
 
 def _snapshot(step: int, evaluation: Evaluation, now: Routings, final: Routings) -> RoutingSnapshot:

@@ -7,14 +7,15 @@ inverted mask, a normalisation over the whole sequence, experts whose capacity i
 still to come.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+
+from sparse_transformers.models.evaluation_mode import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def find_future_leak(
     cuts = _choose_cuts(seq_len, n_probes, generator)
     leaks: list[_Leak] = []
     largest_change = 0.0
-    with _evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         expected = _outputs(model, input_ids)
         allowance = tolerance * _scale(expected)
         _check_repeatable(expected, _outputs(model, input_ids), allowance)
@@ -182,21 +183,6 @@ def _different_ids(input_ids: Tensor, vocab_size: int, generator: torch.Generato
     """Random ids, each different from the one it replaces."""
     shift = torch.randint(1, vocab_size, input_ids.shape, generator=generator)
     return ((input_ids.long() + shift.to(input_ids.device)) % vocab_size).to(input_ids.dtype)
-
-
-@contextmanager
-def _evaluation_mode(model: object) -> Iterator[None]:
-    """Put a module in evaluation mode, and afterwards each submodule back in the mode it had."""
-    if not isinstance(model, nn.Module):
-        yield
-        return
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _outputs(

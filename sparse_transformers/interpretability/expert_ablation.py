@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.utils.metrics.class_means import ClassMeans, Values
 
@@ -116,7 +117,7 @@ def expert_losses(
         raise ValueError(f"model must hold a MoELayer, got a {type(model).__name__} without")
     classified = ClassMeans(classes, units)
     n_tokens = sum(classified.n_tokens.values())
-    with _evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         intact, repeated = (_run(token_losses, model, n_tokens) for _ in range(2))
         # Sums over atomic additions on a GPU may differ in their last bits, other tokens by far.
         if not np.allclose(intact, repeated, rtol=1e-3, atol=1e-3):
@@ -156,15 +157,3 @@ def _run(
         token = int((~losses.isfinite()).nonzero()[0])
         raise ValueError(f"token_losses must be finite, got {losses[token]} for token {token}")
     return losses.double().cpu().numpy()
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every submodule in evaluation mode, and afterwards back in the mode it had."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sparse_transformers.models.checks import check_input_ids, check_whole
 from sparse_transformers.models.embeddings import TokenEmbedding
+from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.models.generation import TokenSampler, make_generator
 from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
 from sparse_transformers.models.key_value_cache import KeyValueCache
@@ -343,11 +344,5 @@ class SparseTransformer(nn.Module):
 @contextmanager
 def _inference(model: nn.Module) -> Iterator[None]:
     """No gradients and no dropout; afterwards each module is in the mode it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluation_mode(model), torch.no_grad():
+        yield

@@ -7,7 +7,6 @@ step, for the loss of a part of that batch, and for a validation.
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from sparse_transformers.models.evaluation_mode import evaluation_mode
 
 LogitsAndTargets = tuple[Float[Tensor, "targets classes"], Int[Tensor, "targets"]]
 
@@ -142,20 +143,10 @@ def evaluate_predictions(
     """
     device = next(model.parameters()).device
     nats, hits, n_targets = 0.0, 0, 0
-    with _evaluation_mode(model):
+    with evaluation_mode(model):
         for batch in batches:
             logits, targets = predict(model, batch.to(device))
             nats += float(F.cross_entropy(logits, targets, reduction="sum"))
             hits += int((logits.argmax(-1) == targets).sum())
             n_targets += len(targets)
     return Evaluation(nats / n_targets, hits / n_targets, n_targets)
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from sparse_transformers.cli import main
 from sparse_transformers.efficiency import expert_benchmark
+from sparse_transformers.efficiency.comparison import measured_with
 from sparse_transformers.efficiency.expert_arms import (
     ARMS,
     DENSE,
@@ -379,3 +380,11 @@ def test_plot_refuses_what_it_cannot_draw():
         plot_expert_speeds(rows, "dense")
     with pytest.raises(ValueError, match="an arm besides 'dense'"):
         plot_expert_speeds([drawn_row("dense", 8, 1.0)], "dense")
+
+
+def test_machine_is_told_in_one_sentence():
+    environments = [
+        {"torch": "2.13", "accelerator": None, "threads": 2},
+        {"torch": "2.13", "accelerator": None, "threads": 4},
+    ]
+    assert measured_with(environments) == "Measured with torch 2.13, threads 2 and 4."

@@ -130,7 +130,7 @@ def test_gradients_flow_in_the_block_and_those_from_before_stay(model):
 
 
 def test_backward_with_other_weights_than_forward_is_refused_not_wrong(model):
-    refused = {"expected_exception": RuntimeError, "match": "modified by an inplace operation"}
+    refused = {"expected_exception": RuntimeError, "match": "modified (by an )?inplace"}
     before = model(IDS).sum()
     with without_expert(model.first, 1):
         with pytest.raises(**refused):
