@@ -256,7 +256,6 @@ def _balance_table(study: ExpertStudy) -> tuple[tuple[str, ...], list[tuple[str,
                 f"{np.mean([run.final_bits for run in runs]):.3f}",
                 difference,
                 *violations,
-                f"{np.mean([run.train_seconds for run in runs]):.1f}",
             )
         )
     headers = (
@@ -264,7 +263,6 @@ def _balance_table(study: ExpertStudy) -> tuple[tuple[str, ...], list[tuple[str,
         "bits per word",
         "beside no balancing",
         *(f"violation, layer {layer + 1}" for layer in range(study.settings.n_layers)),
-        "seconds",
     )
     return headers, rows
 
