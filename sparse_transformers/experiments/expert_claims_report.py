@@ -45,7 +45,7 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
 def summarise_expert_claims(claims: ExpertClaims) -> str:
     """The comparison with the dense twin alone, a sentence for every data set."""
     return bullets(
-        [f"{corpus.name}: {_compare(corpus.difference(TWIN))}" for corpus in claims.corpora]
+        [f"*{corpus.name}.* {_compare(corpus.difference(TWIN))}" for corpus in claims.corpora]
     )
 
 

@@ -99,6 +99,7 @@ def describe_specialization(study: ExpertStudy) -> str:
                     for layer in range(n_layers)
                     for sentence in (_word_verdict(study, layer), _beyond_verdict(study, layer))
                 ]
+                + [_every_way_to_learn(study)]
             ),
             prose("""
             **Limits.** The frozen router is the hardest control: the rest of its model learns, and
@@ -204,7 +205,7 @@ def summarise_specialization(study: ExpertStudy) -> str:
     frozen = score_over_seeds(study, FROZEN, BEYOND, last)
     before = score_over_seeds(study, study.watched_arm, BEYOND, last, trained=False)
     first = score_over_seeds(study, study.watched_arm, "word", 0, trained=False)
-    gap = _learned(study, last)
+    gap = _learned(study, study.watched_arm, last)
     return prose(f"""
     Experts specialise in *words* first: in layer 1 the chosen expert tells {percent(word.estimate)}
     of what it could tell about the word, where an untrained router already tells
@@ -217,7 +218,11 @@ def summarise_specialization(study: ExpertStudy) -> str:
 
 def summarise_balance(study: ExpertStudy) -> str:
     """What each way to balance does, and what it costs."""
-    return table(*_balance_table(study))
+    introduction = prose(f"""
+        What balance costs, over {study.settings.n_seeds} seeds. *Violation* is how much more than
+        its even share the busiest expert reads; one who knows the grammar needs
+        {study.floor_bits:.3f} bits per word.""")
+    return f"{introduction}\n\n{table(*_balance_table(study))}"
 
 
 def score_over_seeds(
@@ -267,14 +272,19 @@ def _balance_table(study: ExpertStudy) -> tuple[tuple[str, ...], list[tuple[str,
     return headers, rows
 
 
-def _learned(study: ExpertStudy, layer: int) -> Interval:
-    """What the learned router tells beyond the word more than a frozen one, paired by seed."""
+def _learned(study: ExpertStudy, arm: str, layer: int) -> Interval:
+    """What a learned router tells beyond the word more than a frozen one, paired by seed."""
     pairs = zip(
-        study.scores_of(study.watched_arm, BEYOND, layer),
-        study.scores_of(FROZEN, BEYOND, layer),
-        strict=True,
+        study.scores_of(arm, BEYOND, layer), study.scores_of(FROZEN, BEYOND, layer), strict=True
     )
     return mean_interval([learned - frozen for learned, frozen in pairs])
+
+
+def _every_way_to_learn(study: ExpertStudy) -> str:
+    """The same gain for every way to balance: the unbalanced router has the frozen one's loss."""
+    last = study.settings.n_layers - 1
+    gains = [f"{_signed(_learned(study, arm, last))} ({ARMS[arm].label})" for arm in BALANCING]
+    return f"The same gain in layer {last + 1} for each way to balance: {join(gains)}."
 
 
 def _word_verdict(study: ExpertStudy, layer: int) -> str:
@@ -295,7 +305,7 @@ def _beyond_verdict(study: ExpertStudy, layer: int) -> str:
     return (
         f"**Kind given word and position, layer {layer + 1}:** {trained} after training; before it "
         f"{before}, with a frozen router {frozen}, by a hash {hashed.estimate:.3f}. "
-        f"{_gap_in_words(_learned(study, layer)).capitalize()}."
+        f"{_gap_in_words(_learned(study, study.watched_arm, layer)).capitalize()}."
     )
 
 

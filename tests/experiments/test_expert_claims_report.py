@@ -104,5 +104,9 @@ def test_every_data_set_has_its_chapter_and_its_line_in_the_summary():
     text = describe_expert_claims(made_up_claims(*corpora))
     assert text.index("**one**") < text.index("**two**")
     first, second = summarise_expert_claims(made_up_claims(*corpora)).splitlines()
-    assert first.startswith("- one: Beside the *dense twin*, the encoder with experts is more acc")
-    assert second.startswith("- two: Beside the *dense twin*, the encoder with experts is not dis")
+    assert first.startswith(
+        "- *one.* Beside the *dense twin*, the encoder with experts is more acc"
+    )
+    assert second.startswith(
+        "- *two.* Beside the *dense twin*, the encoder with experts is not dis"
+    )

@@ -43,6 +43,7 @@ from sparse_transformers.experiments.expert_study_report import (
     describe_flow,
     describe_routing,
     describe_specialization,
+    summarise_balance,
     summarise_specialization,
 )
 from sparse_transformers.experiments.expert_watch import ask_with_capacity
@@ -85,6 +86,7 @@ DESCRIPTIONS = (
     describe_capacity,
     describe_close_up,
     describe_flow,
+    summarise_balance,
     summarise_specialization,
 )
 
