@@ -1,7 +1,7 @@
 """The tour of sparse attention: measures, draws and tells, and writes all of it to one folder.
 
     python demo.py                     about four minutes on two cores
-    python demo.py --preset smoke      a look in under a minute
+    python demo.py --preset smoke      a look in about a minute
     python demo.py --text FILE         the models read this file instead of Python's help topics
     python demo.py --liar DIR          claims from the LIAR data set instead of synthetic ones;
                                        also --truthfulqa FILE and --judged FILE

@@ -18,6 +18,7 @@ from sparse_transformers.utils.metrics.significance import Interval, mean_interv
 from sparse_transformers.utils.report import bullets, join, number, percent, prose, table
 
 NO_VALUE = "–"
+ENOUGH_SEEDS = 5
 BEYOND = "kind given word, position"
 """What needs content other than the word: the label that the verdict on specialization rests on."""
 
@@ -74,6 +75,7 @@ def describe_routing(study: ExpertStudy) -> str:
             neighbouring words have the same first choice, beside what chance gives. Means over
             layers and seeds."""),
             table(headers, rows),
+            *_hints_only(study),
         ]
     )
 
@@ -223,6 +225,17 @@ def summarise_balance(study: ExpertStudy) -> str:
         its even share the busiest expert reads; one who knows the grammar needs
         {study.floor_bits:.3f} bits per word.""")
     return f"{introduction}\n\n{table(*_balance_table(study))}"
+
+
+def _hints_only(study: ExpertStudy) -> list[str]:
+    """A warning where a lucky pair of runs could pass for a finding."""
+    n_seeds = study.settings.n_seeds
+    if n_seeds >= ENOUGH_SEEDS:
+        return []
+    return [
+        f"**{n_seeds} seeds are too few to rest a claim on: all verdicts below are hints.** "
+        f"The preset *full* has {ENOUGH_SEEDS}."
+    ]
 
 
 def score_over_seeds(

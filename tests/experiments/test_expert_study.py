@@ -262,6 +262,12 @@ def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict
         assert verdict in describe(changed)
 
 
+def test_few_seeds_are_called_too_few(study):
+    assert "2 seeds are too few" in describe_routing(study)
+    enough = dataclasses.replace(study, settings=dataclasses.replace(SMALL, n_seeds=5))
+    assert "too few" not in describe_routing(enough)
+
+
 def test_intervals_are_those_of_the_seeds(study):
     intervals = specialization_intervals(study, layer=1)
     scores = study.scores_of(BALANCED, "kind", 1)
