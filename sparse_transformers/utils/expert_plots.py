@@ -68,7 +68,7 @@ def plot_expert_load(
     ax.set_xlim(-0.6, num_experts - 0.4)
     xlabel = "expert, by load (0 is the busiest)" if ranked else "expert"
     finish(ax, title, xlabel, "share of the assignments")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     return ax
 
 
