@@ -55,6 +55,15 @@ def test_train_command_leaves_a_model_that_loads(capsys):
     assert captured.err == ""
 
 
+def test_experts_and_their_router_are_options(capsys):
+    options = "--text text.txt --num-experts 4 --router switch"
+    assert run(TINY + options) == 0
+    model = SparseTransformer.from_pretrained("runs/bytes/best")
+    assert model.config.experts == {"num_experts": 4, "router": "switch"}
+    total, active = model.num_parameters(), model.num_active_parameters()
+    assert f"{total:,} parameters ({active:,} of them meet a byte)" in capsys.readouterr().out
+
+
 def test_text_pattern_and_output_have_defaults():
     assert run(TINY) == 0
     assert saved("best/config.json")["attention"] == "local"
@@ -93,6 +102,9 @@ def test_finished_run_resumes_to_the_same_words(capsys):
         ("--steps 0", "steps must be at least 1, got 0"),
         ("--output empty.txt", "output folder empty.txt must be writable"),
         ("--resume", "holds no checkpoint"),
+        ("--router hash", "--router hash needs --num-experts"),
+        ("--num-experts 0", "num_experts must be a whole number of at least 1, got 0"),
+        ("--num-experts 4 --router soft", "a causal model cannot use SoftMoERouter"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(options, message, capsys):

@@ -1,11 +1,13 @@
 """`train`: a language model on the bytes of a file."""
 
 import argparse
+from typing import Any
 
 from sparse_transformers.commands.command import Command, FieldArguments, given_fields
 from sparse_transformers.commands.pattern_arguments import add_pattern_arguments, attention_of
 from sparse_transformers.models.attention_ops import BACKENDS
 from sparse_transformers.models.embeddings import POSITIONS
+from sparse_transformers.models.expert_routing import ROUTERS
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig
@@ -52,6 +54,15 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     model.add("--positions", str, "how positions are told", choices=POSITIONS)
     model.add("--dropout", float, "share of activations dropped in training")
     model.add("--backend", str, "how attention is computed", choices=BACKENDS)
+    model.group.add_argument(
+        "--num-experts",
+        type=int,
+        metavar="INT",
+        help="experts in every layer, in place of its feed-forward part (default: none)",
+    )
+    model.group.add_argument(
+        "--router", choices=ROUTERS, help="who reads what (default: top_k, if there are experts)"
+    )
 
     add_pattern_arguments(parser)
 
@@ -86,13 +97,14 @@ def run_train(arguments: argparse.Namespace) -> None:
     model_config = SparseTransformerConfig(
         max_seq_len=arguments.seq_len,
         **attention_of(arguments),
+        **_experts_of(arguments),
         **given_fields(arguments, SparseTransformerConfig),
     )
     config = TrainingConfig(progress=not arguments.quiet, **given_fields(arguments, TrainingConfig))
     model = SparseTransformer(model_config, seed=arguments.seed)
     trainer = Trainer(model, task, config, arguments.output)
     print(
-        f"{model.num_parameters():,} parameters, {len(corpus.train):,} bytes to train on, "
+        f"{_parameters(model)}, {len(corpus.train):,} bytes to train on, "
         f"{trainer.device} in {trainer.dtype}".replace("torch.", "")
     )
     result = trainer.train(resume=arguments.resume)
@@ -103,6 +115,22 @@ def run_train(arguments: argparse.Namespace) -> None:
         f"best {result.best.loss_bits:.3f} after step {result.best_step:,}\n"
         f"written to {result.output_dir}"
     )
+
+
+def _experts_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The configuration's entry for experts, if there are any."""
+    if arguments.num_experts is None:
+        if arguments.router is not None:
+            raise ValueError(f"--router {arguments.router} needs --num-experts")
+        return {}
+    router = arguments.router or "top_k"
+    return {"experts": {"num_experts": arguments.num_experts, "router": router}}
+
+
+def _parameters(model: SparseTransformer) -> str:
+    total, active = model.num_parameters(), model.num_active_parameters()
+    met = "" if active == total else f" ({active:,} of them meet a byte)"
+    return f"{total:,} parameters{met}"
 
 
 TRAIN = Command("train", "train a language model on the bytes of a file", add_train_arguments)
