@@ -24,6 +24,7 @@ from sparse_transformers.experiments.expert_records import (
 )
 from sparse_transformers.experiments.expert_study import WITH_CAPACITY, study_experts
 from sparse_transformers.experiments.expert_study_figures import (
+    UNTRAINED,
     draw_balance,
     draw_capacity,
     draw_close_up,
@@ -48,7 +49,7 @@ from sparse_transformers.experiments.expert_study_report import (
 )
 from sparse_transformers.experiments.expert_watch import ask_with_capacity
 from sparse_transformers.interpretability.expert_ablation import without_expert
-from sparse_transformers.models.mixture_of_experts import MoELayer
+from sparse_transformers.models.mixture_of_experts import MoELayer, record_experts
 from sparse_transformers.models.router_base import Router
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.statements import StatementTask, make_statement_corpus
@@ -137,6 +138,14 @@ def test_every_arm_runs_with_every_seed_and_the_result_survives_json(study):
         assert len(run.first_scores) == (2 if run.arm == BALANCED else 0)
         assert bool(run.capacities) == (run.arm in WITH_CAPACITY)
         assert run.snapshots[-1].saturation == (1.0,) * n_layers
+        violations = tuple(layer.max_violation for layer in run.layers)
+        assert run.snapshots[-1].max_violation == violations
+    for run in study.runs_of(UNBALANCED):  # whose router has moved since the start
+        assert max(run.snapshots[0].saturation) < 1
+        assert run.snapshots[0].max_violation != run.snapshots[-1].max_violation
+    corpus = make_statement_corpus(SMALL.n_statements, seq_len=SMALL.seq_len, seed=3)
+    floor = StatementTask(corpus, max_valid_rows=SMALL.valid_rows).floor_nats / np.log(2)
+    assert study.floor_bits == pytest.approx(floor)
 
 
 def test_scores_stand_beside_controls_that_behave_as_they_must(study):
@@ -163,9 +172,11 @@ def test_less_room_drops_more_and_leaves_the_model_as_it_was(study):
             assert (tight.factor, dropless.factor) == (0.5, None)
             assert dropless.bits_per_word == pytest.approx(run.final_bits, abs=1e-4)
     model = build_model(ARMS[BALANCED], **SIZES, seed=0).eval()
+    for router in routers_of(model):
+        router.capacity_factor = 0.7
     ask_with_capacity(model, torch.randint(30, (2, 9)), (0.5,))
     assert not any(module.training for module in model.modules())
-    assert all(router.capacity_factor is None for router in routers_of(model))
+    assert all(router.capacity_factor == 0.7 for router in routers_of(model))
 
 
 def test_close_up_counts_every_word_and_measures_what_it_says(study):
@@ -194,6 +205,19 @@ def test_close_up_counts_every_word_and_measures_what_it_says(study):
     )
     Trainer(model, StatementTask(corpus, max_valid_rows=1), config).train()
     rows = corpus.valid[: settings.valid_rows]
+    with torch.no_grad(), record_experts(model) as outputs:
+        model(rows[:1, :-1])
+    start = corpus.labels.position[0].tolist().index(0, 1)
+    of_last_layer = list(outputs.values())[-1].routing.probabilities[start]
+    np.testing.assert_allclose(routed.probabilities[0], of_last_layer, atol=1e-5)
+
+    profiles = np.zeros((4, 8))
+    for path in paths:
+        profiles[path.experts[-1], study.close_up.kinds.index(path.kind)] += path.n_words
+    profiles /= profiles.sum(0)
+    lengths = np.sqrt((profiles**2).sum(1))
+    cosines = profiles @ profiles.T / np.outer(lengths, lengths)
+    np.testing.assert_allclose(study.close_up.similarity, cosines, rtol=1e-9)
 
     def bits_of_kind(kind):
         with torch.no_grad():
@@ -236,13 +260,19 @@ def test_descriptions_are_finished_text(study, describe):
 
 @pytest.mark.parametrize(
     ("gain", "verdict"),
-    [(0.2, "adds to it, +0.200"), (-0.2, "takes from it, -0.200"), (0.0, "is not shown, +0.000")],
+    [
+        (0.2, "adds to it, +0.200"),
+        (-0.2, "takes from it, -0.200"),
+        (1e-5, "is not shown, +0.000"),  # above zero, but within what the seeds differ
+        (-1e-5, "is not shown, -0.000"),
+    ],
 )
 def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict):
     runs = []
     for run in study.runs:
+        score = 0.3 if run.arm in (BALANCED, FROZEN) else 0.9
         scores = tuple(
-            {**layer, BEYOND: dataclasses.replace(layer[BEYOND], score=0.3 + 0.01 * run.seed)}
+            {**layer, BEYOND: dataclasses.replace(layer[BEYOND], score=score + 0.01 * run.seed)}
             for layer in run.scores
         )
         if run.arm == BALANCED:
@@ -262,6 +292,45 @@ def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict
         assert verdict in describe(changed)
 
 
+@pytest.mark.parametrize(
+    ("violation", "bits", "verdict"),
+    [
+        (-0.5, 0.2, "evens out the load of layer 2; it costs 0.200 bits per word"),
+        (-0.5, -0.2, "evens out the load of layer 2; it gains 0.200 bits per word"),
+        (0.5, 0.0, "is not shown to even out any load; a difference in bits per word is not shown"),
+    ],
+)
+def test_verdict_on_balance_follows_from_the_numbers(study, violation, bits, verdict):
+    def changed(run, more_violation, more_bits):
+        noise = 1e-4 * (run.seed - 3.5)
+        first, second = run.layers
+        layers = (
+            dataclasses.replace(first, max_violation=1.0),
+            dataclasses.replace(second, max_violation=1.0 + more_violation + noise),
+        )
+        last = dataclasses.replace(run.snapshots[-1], bits_per_word=3 + more_bits + noise)
+        return dataclasses.replace(run, layers=layers, snapshots=(*run.snapshots[:-1], last))
+
+    amounts = {UNBALANCED: (0.0, 0.0), "bias": (violation, bits)}
+    runs = [changed(run, *amounts[run.arm]) for run in study.runs if run.arm in amounts]
+    for run in runs:  # the noise is the same in both, so without this there would be no spread
+        if run.arm == "bias" and run.seed == 4:
+            runs[runs.index(run)] = changed(run, violation + 2e-4, bits + 2e-4)
+    others = [run for run in study.runs if run.arm not in amounts]
+    text = describe_balance(dataclasses.replace(study, runs=(*runs, *others)))
+    assert f"*{ARMS['bias'].label}* {verdict}" in text
+
+
+def test_saturation_is_told_as_it_was_measured(study):
+    snapshots = [run.snapshots[0] for run in study.runs_of(BALANCED)]  # a quarter is nearest to 0
+    share = np.mean([share for snapshot in snapshots for share in snapshot.saturation])
+    by_chance = np.mean([share for each in snapshots for share in each.saturation_by_chance])
+    told = re.search(r"After (\d) of 6 steps, (\d+)% .* against (\d+)%", describe_balance(study))
+    steps, stand, chance = map(int, told.groups())
+    assert steps == 0
+    assert (stand, chance) == (round(100 * share), round(100 * by_chance))
+
+
 def test_few_seeds_are_called_too_few(study):
     assert "2 seeds are too few" in describe_routing(study)
     enough = dataclasses.replace(study, settings=dataclasses.replace(SMALL, n_seeds=5))
@@ -275,6 +344,8 @@ def test_intervals_are_those_of_the_seeds(study):
     assert interval.estimate == pytest.approx(np.mean(scores))
     half = 12.7062 * np.std(scores, ddof=1) / np.sqrt(2)  # Student's t with one degree of freedom
     assert interval.high - interval.estimate == pytest.approx(half, rel=1e-4)
+    before = study.scores_of(BALANCED, "kind", 1, trained=False)
+    assert intervals[UNTRAINED]["kind"].estimate == pytest.approx(np.mean(before))
     gap = bits_beyond(study, HASH, UNBALANCED)
     pairs = zip(study.runs_of(HASH), study.runs_of(UNBALANCED), strict=True)
     assert gap.estimate == pytest.approx(np.mean([a.final_bits - b.final_bits for a, b in pairs]))
