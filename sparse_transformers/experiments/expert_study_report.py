@@ -215,7 +215,8 @@ def summarise_specialization(study: ExpertStudy) -> str:
     the experts of layer {last + 1} tell {percent(trained.estimate)} of what there is to know about
     the kind of the statement, against {percent(before.estimate)} before training,
     {percent(frozen.estimate)} with a router that never learned, and 0 for a hash or for shuffled
-    classes: {_gap_in_words(gap)}.""")
+    classes: {_gap_in_words(gap)}; without a balance loss, which the frozen router has not either,
+    {_signed(_learned(study, UNBALANCED, last))}.""")
 
 
 def summarise_balance(study: ExpertStudy) -> str:
@@ -294,10 +295,14 @@ def _learned(study: ExpertStudy, arm: str, layer: int) -> Interval:
 
 
 def _every_way_to_learn(study: ExpertStudy) -> str:
-    """The same gain for every way to balance: the unbalanced router has the frozen one's loss."""
+    """The same gain for every way to balance."""
     last = study.settings.n_layers - 1
     gains = [f"{_signed(_learned(study, arm, last))} ({ARMS[arm].label})" for arm in BALANCING]
-    return f"The same gain in layer {last + 1} for each way to balance: {join(gains)}."
+    return (
+        f"The same gain in layer {last + 1} for each way to balance: {join(gains)}. The frozen "
+        f"router has no balance loss, so *{ARMS[UNBALANCED].label}* differs from it in nothing "
+        "but learning."
+    )
 
 
 def _word_verdict(study: ExpertStudy, layer: int) -> str:

@@ -290,6 +290,10 @@ def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict
     changed = dataclasses.replace(study, runs=tuple(runs))
     for describe in (describe_specialization, summarise_specialization):
         assert verdict in describe(changed)
+    # Without a balance loss, 0.9 beside the frozen router's 0.3.
+    assert "without a balance loss, which the frozen router has not either, +0.600" in (
+        summarise_specialization(changed)
+    )
 
 
 @pytest.mark.parametrize(
