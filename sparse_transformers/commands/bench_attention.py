@@ -4,17 +4,14 @@ import argparse
 
 from sparse_transformers.commands.command import Command
 from sparse_transformers.commands.pattern_arguments import parse_pattern
+from sparse_transformers.commands.timing_arguments import add_timing_arguments
 from sparse_transformers.efficiency.attention_arms import ARMS
 from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
 from sparse_transformers.efficiency.attention_memory import measure_memory_scaling
-from sparse_transformers.efficiency.attention_report import (
-    make_writable_folder,
-    write_attention_report,
-)
-from sparse_transformers.efficiency.comparison import DIRECTIONS
+from sparse_transformers.efficiency.attention_report import write_attention_report
 from sparse_transformers.efficiency.layout_benchmark import benchmark_layout
 from sparse_transformers.models.attention_patterns import PATTERNS
-from sparse_transformers.utils.runtime import environment, resolve_device
+from sparse_transformers.utils.runtime import environment, make_writable_folder, resolve_device
 
 LAYOUT_SEQ_LENS = [1 << 14, 1 << 20]
 MEMORY_SEQ_LENS = [1 << exponent for exponent in range(16, 21)]
@@ -39,23 +36,8 @@ def add_attention_arguments(parser: argparse.ArgumentParser) -> None:
         default=[8192, 16384],
         help="numbers of positions (default: 8192 16384)",
     )
-    add(
-        "--directions",
-        nargs="+",
-        choices=DIRECTIONS,
-        default=list(DIRECTIONS),
-        help="what to time (default: both)",
-    )
-    add(
-        "--arms",
-        nargs="+",
-        metavar="ARM",
-        default=list(ARMS),
-        help=f"out of {', '.join(repr(arm) for arm in ARMS)} (default: all)",
-    )
     add("--heads", type=int, default=8, help="number of heads (default: %(default)s)")
     add("--head-dim", type=int, default=64, help="width of a head (default: %(default)s)")
-    add("--repeats", type=int, default=5, help="timed calls of each arm (default: %(default)s)")
     add(
         "--memory",
         nargs="*",
@@ -72,15 +54,7 @@ def add_attention_arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure how long it takes to find the tiles, at these numbers of positions "
         f"(if none are given: {LAYOUT_SEQ_LENS[0]:,} and {LAYOUT_SEQ_LENS[-1]:,})",
     )
-    add("--seed", type=int, default=0, help="of the tensors (default: %(default)s)")
-    add("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add(
-        "--output",
-        metavar="DIR",
-        default="runs/bench",
-        help="folder for results and plot (default: %(default)s)",
-    )
-    add("--quiet", action="store_true", help="show no progress bar")
+    add_timing_arguments(parser, ARMS, repeats=5)
 
 
 def run_bench_attention(arguments: argparse.Namespace) -> None:

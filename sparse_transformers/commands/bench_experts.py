@@ -3,12 +3,11 @@
 import argparse
 
 from sparse_transformers.commands.command import Command
-from sparse_transformers.efficiency.attention_report import make_writable_folder
-from sparse_transformers.efficiency.comparison import DIRECTIONS
+from sparse_transformers.commands.timing_arguments import add_timing_arguments
 from sparse_transformers.efficiency.expert_arms import ARMS
 from sparse_transformers.efficiency.expert_benchmark import KINDS, benchmark_experts
 from sparse_transformers.efficiency.expert_report import write_expert_report
-from sparse_transformers.utils.runtime import environment, resolve_device
+from sparse_transformers.utils.runtime import environment, make_writable_folder, resolve_device
 
 
 def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,20 +30,6 @@ def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
         help="plain (GELU) or gated (SwiGLU) experts (default: both)",
     )
     add(
-        "--directions",
-        nargs="+",
-        choices=DIRECTIONS,
-        default=list(DIRECTIONS),
-        help="what to time (default: both)",
-    )
-    add(
-        "--arms",
-        nargs="+",
-        metavar="ARM",
-        default=list(ARMS),
-        help=f"out of {', '.join(repr(arm) for arm in ARMS)} (default: all)",
-    )
-    add(
         "--expansion",
         type=int,
         default=2,
@@ -55,16 +40,7 @@ def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-k", type=int, default=2, help="experts of a token (default: %(default)s)")
     add("--batch", type=int, default=8, help="number of sequences (default: %(default)s)")
     add("--seq-len", type=int, default=512, help="tokens of each (default: %(default)s)")
-    add("--repeats", type=int, default=15, help="timed calls of each arm (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of tokens and weights (default: %(default)s)")
-    add("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add(
-        "--output",
-        metavar="DIR",
-        default="runs/bench",
-        help="folder for results, tables and plot (default: %(default)s)",
-    )
-    add("--quiet", action="store_true", help="show no progress bar")
+    add_timing_arguments(parser, ARMS, repeats=15)
 
 
 def run_bench_experts(arguments: argparse.Namespace) -> None:

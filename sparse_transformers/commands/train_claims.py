@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from sparse_transformers.commands.command import Command
-from sparse_transformers.efficiency.attention_report import make_writable_folder
 from sparse_transformers.experiments.claim_corpora import (
     HISTORY,
     METADATA,
@@ -22,6 +21,7 @@ from sparse_transformers.training.claim_classifier import ClaimClassifier
 from sparse_transformers.training.claim_config import ClaimClassifierConfig
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
 from sparse_transformers.utils.metrics.significance import bootstrap_interval
+from sparse_transformers.utils.runtime import make_writable_folder
 
 TRUTHFUL, NOT_TRUTHFUL = "truthful", "not truthful"
 

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from sparse_transformers.efficiency.attention_memory import MemoryScaling
 from sparse_transformers.efficiency.attention_results import AttentionBenchmark
@@ -15,21 +14,6 @@ from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_t
 
 RESULTS = "attention_benchmark.json"
 PLOT = "attention_benchmark.png"
-
-
-def make_writable_folder(path: str | Path) -> Path:
-    """Make the folder if need be, and try to write in it: before measuring, not after.
-
-    Raises:
-        OSError: it cannot be made or written to.
-    """
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise OSError(f"the output folder {folder} must be writable: {error}") from error
 
 
 def write_attention_report(

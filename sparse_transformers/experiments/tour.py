@@ -18,7 +18,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from sparse_transformers.efficiency.attention_report import make_writable_folder
 from sparse_transformers.experiments.claim_tables import Tables
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.utils.records import from_json, to_json
@@ -27,6 +26,7 @@ from sparse_transformers.utils.runtime import (
     atomic_write_bytes,
     atomic_write_text,
     environment,
+    make_writable_folder,
 )
 
 RESULTS = "results.json"

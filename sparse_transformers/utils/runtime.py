@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,21 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "commit": _commit(),
     }
+
+
+def make_writable_folder(path: str | Path) -> Path:
+    """Make the folder if need be, and try to write in it: before measuring, not after.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OSError(f"the output folder {folder} must be writable: {error}") from error
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from sparse_transformers.cli import main
 from sparse_transformers.commands.pattern_arguments import parse_pattern
-from sparse_transformers.efficiency import attention_report
 from sparse_transformers.models.attention_patterns import (
     Causal,
     Fixed,
@@ -14,6 +13,7 @@ from sparse_transformers.models.attention_patterns import (
     LocalWindow,
     RandomSparse,
 )
+from sparse_transformers.utils import runtime
 
 TINY = ["--heads", "2", "--head-dim", "16", "--repeats", "1", "--quiet"]
 TWO_ARMS = ["--arms", "dense SDPA", "sparse_transformers"]
@@ -88,7 +88,7 @@ def test_read_only_folder_is_noticed_before_measuring(tmp_path, monkeypatch, cap
     def refuses(dir):
         raise PermissionError(f"read-only file system: {dir}")
 
-    monkeypatch.setattr(attention_report, "TemporaryFile", refuses)
+    monkeypatch.setattr(runtime, "TemporaryFile", refuses)
 
     assert bench("--output", str(tmp_path)) == 2
 
