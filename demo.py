@@ -20,34 +20,13 @@ import matplotlib
 
 matplotlib.use("Agg")  # before anything draws: figures go to files, and no window opens
 
-from sparse_transformers.experiments import (
-    attention_scaling_section,
-    claim_evaluation_section,
-    dataset_survey_section,
-    evidence_recall_section,
-    expert_routing_section,
-    model_comparison_section,
-    pattern_survey_section,
-    truthfulqa_choices_section,
-)
-from sparse_transformers.experiments.claim_tables import load_tables
+from sparse_transformers.claims.tables import load_tables
+from sparse_transformers.experiments.sections import SECTIONS
 from sparse_transformers.experiments.tour import REPORT, prepare_tour, run_tour
 from sparse_transformers.training.data import ByteCorpus, default_text, load_bytes, text_to_bytes
 from sparse_transformers.utils.runtime import seed_everything
 
 PRESETS = ("smoke", "default", "full")
-
-SECTIONS = [
-    pattern_survey_section.SECTION,
-    attention_scaling_section.SECTION,
-    model_comparison_section.SECTION,
-    evidence_recall_section.SECTION,
-    dataset_survey_section.SECTION,
-    claim_evaluation_section.SECTION,
-    truthfulqa_choices_section.SECTION,
-    expert_routing_section.SECTION,
-]
-"""In the order of the tour. A new section is one more entry."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,10 +4,11 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from sparse_transformers.claims.answer_scores import answer_log_probabilities
+from sparse_transformers.demos.attention_pattern_generator import AttentionPatternGenerator
+from sparse_transformers.demos.sparse_attention_demo import SparseAttentionDemo
 from sparse_transformers.efficiency.costs import AttentionCost, attention_cost
 from sparse_transformers.interpretability.causality import LeakReport, find_future_leak
-from sparse_transformers.models.attention_matrix import AttentionPatternGenerator
-from sparse_transformers.models.attention_modules import LocalSparseAttention, SparseAttentionDemo
 from sparse_transformers.models.attention_ops import BACKENDS, sparse_attention
 from sparse_transformers.models.attention_patterns import (
     PATTERNS,
@@ -30,35 +31,35 @@ from sparse_transformers.models.attention_patterns import (
 from sparse_transformers.models.attention_reference import reference_attention
 from sparse_transformers.models.attention_selected import selected_attention
 from sparse_transformers.models.block_layout import BlockLayout
-from sparse_transformers.models.expert_routing import ROUTERS, make_router
-from sparse_transformers.models.mixture_of_experts import (
+from sparse_transformers.models.experts.layer import (
     MoELayer,
     MoEOutput,
     expert_loss,
     record_experts,
     update_routers,
 )
-from sparse_transformers.models.router_base import Router, TokenChoiceRouter
-from sparse_transformers.models.routing import Routing
+from sparse_transformers.models.experts.router import Router, TokenChoiceRouter
+from sparse_transformers.models.experts.routers import ROUTERS, make_router
+from sparse_transformers.models.experts.routing import Routing
+from sparse_transformers.models.local_sparse_attention import LocalSparseAttention
 from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.models.truthfulness_head import TruthfulnessHead, TruthfulnessOutput
-from sparse_transformers.training.answer_scores import answer_log_probabilities
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 
 _IMPORTED_ON_USE = {
-    "ClaimClassifier": "training.claim_classifier",
-    "ClaimClassifierConfig": "training.claim_config",
+    "ClaimClassifier": "claims.classifier",
+    "ClaimClassifierConfig": "claims.config",
     "DatasetAnalyzer": "utils.dataset_analysis",
-    "ExpertLoadBalancer": "utils.metrics.expert_load",
-    "ExpertRouter": "training.expert_router",
-    "ExpertRouterDemo": "training.expert_demo",
-    "ExpertSpecializationAnalyzer": "utils.metrics.expert_specialization_analyzer",
+    "ExpertLoadBalancer": "utils.metrics.experts.load",
+    "ExpertRouter": "demos.expert_router",
+    "ExpertRouterDemo": "demos.expert_router_demo",
+    "ExpertSpecializationAnalyzer": "utils.metrics.experts.specialization_analyzer",
     "RoutingStatistics": "interpretability.routing_statistics",
     "TruthfulnessEvaluator": "utils.truthfulness_metrics",
     "add_data_quality_issues": "utils.datasets.dataset_corruption",
@@ -75,7 +76,7 @@ _IMPORTED_ON_USE = {
     "load_judged_answers": "utils.dataset_loaders",
     "load_liar": "utils.dataset_loaders",
     "load_truthfulqa": "utils.dataset_loaders",
-    "specialization": "utils.metrics.specialization",
+    "specialization": "utils.metrics.experts.specialization",
     "synthesize_liar": "utils.dataset_synthesis",
     "synthesize_multifc": "utils.dataset_synthesis",
     "synthesize_truthfulqa": "utils.dataset_synthesis",

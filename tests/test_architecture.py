@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import sparse_transformers
@@ -19,7 +20,16 @@ PACKAGE = REPOSITORY / "sparse_transformers"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted(REPOSITORY.glob("*.py"))
 
-SUBPACKAGES = {"utils", "models", "training", "interpretability", "efficiency", "experiments"}
+SUBPACKAGES = {
+    "utils",
+    "models",
+    "training",
+    "interpretability",
+    "efficiency",
+    "claims",
+    "demos",
+    "experiments",
+}
 
 # Row: a sub-package or a top-level module. Value: what of ours it may import, besides itself.
 # `__init__` stands for a name taken from the package itself, as in `from sparse_transformers import
@@ -30,6 +40,8 @@ MAY_IMPORT = {
     "training": {"models", "utils"},
     "interpretability": {"models", "utils"},
     "efficiency": {"models", "utils"},
+    "claims": {"models", "training", "utils"},
+    "demos": {"models", "training", "utils"},
     "experiments": SUBPACKAGES,
     "__init__": SUBPACKAGES - {"experiments"},
     "commands": SUBPACKAGES,
@@ -88,6 +100,37 @@ def forbidden_directions(path: Path, package: Path = PACKAGE) -> list[str]:
         if target != row and target not in MAY_IMPORT[row]:
             violations.append(f"{path}:{line}: {row} imports {target} ({name})")
     return violations
+
+
+def module_of(path: Path, package: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def circles(paths: list[Path], package: Path = PACKAGE) -> list[list[str]]:
+    """Groups of modules that import each other, by whatever way round."""
+    modules = {module_of(path, package): path for path in paths}
+    graph = nx.DiGraph()
+    for name, path in modules.items():
+        for _, imported in imports(path, package):
+            target = imported if imported in modules else imported.rpartition(".")[0]
+            if target in modules:
+                graph.add_edge(name, target)
+    return [
+        sorted(group)
+        for group in nx.strongly_connected_components(graph)
+        if len(group) > 1 or graph.has_edge(*list(group) * 2)
+    ]
+
+
+def figures_in_a_report(path: Path, package: Path = PACKAGE) -> list[str]:
+    """Words are made from results, as figures are: neither is made from the other."""
+    return [
+        f"{path}:{line}: a report imports {name}"
+        for line, name in imports(path, package)
+        if path.name == "report.py" and "figures" in name.split(".")
+    ]
 
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
@@ -196,6 +239,9 @@ def test_module_stands_in_the_table_and_imports_in_its_directions(path):
         ("interpretability/example.py", "import sparse_transformers.experiments"),
         ("experiments/example.py", "from sparse_transformers import cli"),
         ("experiments/example.py", "from demo import main"),
+        ("training/example.py", "from ..claims import corpora"),
+        ("claims/example.py", "from ..experiments import tour"),
+        ("demos/example.py", "from ..claims import tokenizer"),
         ("__init__.py", "from .experiments import scaling"),
         ("__init__.py", "from . import experiments"),
         ("__main__.py", "from .training import trainer"),
@@ -221,6 +267,33 @@ def test_forbidden_direction_is_found(source, name, text):
 def test_allowed_direction_is_not_found(source, name, text):
     path = source(text, name)
     assert forbidden_directions(path, package=path.parents[name.count("/")]) == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert circles(MODULES) == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["from .second import b", "def f():\n    from . import second"]
+)
+def test_circle_is_found(source, statement):
+    paths = [
+        source(statement, "models/first.py"),
+        source("import sparse_transformers.models.third", "models/second.py"),
+        source("from sparse_transformers.models.first import a", "models/third.py"),
+        source("from sparse_transformers.models.first import a", "models/apart.py"),
+    ]
+    [circle] = circles(paths, package=paths[0].parents[1])
+    assert [name.rpartition(".")[2] for name in circle] == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from . import figures", "from ..survey.figures import label", "import a.figures as f"],
+)
+def test_figures_in_a_report_are_found(source, text):
+    path = source(text, "experiments/example/report.py")
+    assert len(figures_in_a_report(path, package=path.parents[2])) == 1
 
 
 @pytest.mark.parametrize("path", MODULES + SCRIPTS, ids=lambda path: path.name)

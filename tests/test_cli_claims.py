@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from sparse_transformers.cli import main
-from sparse_transformers.commands import train_claims
-from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
-from sparse_transformers.training.claim_classifier import ClaimClassifier
-from sparse_transformers.training.claim_config import (
+from sparse_transformers.claims.classifier import ClaimClassifier
+from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
     NGramReader,
     TransformerReader,
 )
+from sparse_transformers.cli import main
+from sparse_transformers.commands import train_claims
+from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 
 
 @pytest.fixture(autouse=True)

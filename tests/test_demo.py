@@ -7,16 +7,14 @@ from dataclasses import replace
 import pytest
 
 import demo
-from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
-from sparse_transformers.experiments.evidence_model import Curriculum
-from sparse_transformers.experiments.expert_claims_records import ExpertClaimsSettings
-from sparse_transformers.experiments.expert_records import ExpertStudySettings
-from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
-from sparse_transformers.training.claim_config import (
+from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
     NGramReader,
     TransformerReader,
 )
+from sparse_transformers.experiments.evidence_recall.model import Curriculum
+from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
+from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 
 PROMISED = {
     "attention_patterns/attention_patterns_comparison.png",
@@ -42,7 +40,7 @@ PROMISED = {
     "expert_routing/balance_over_training.png",
     "expert_routing/drop_rate.png",
     "expert_routing/expert_ablation.png",
-    "expert_routing/expert_claims.png",
+    "expert_claims/expert_claims.png",
     "expert_routing/expert_routing_analysis.png",
     "expert_routing/expert_specialization.png",
     "expert_routing/token_flow.png",
@@ -86,31 +84,29 @@ SMALLER = {
         "n_resamples": 19,
     },
     "expert_routing": {
-        "study": ExpertStudySettings(
-            n_statements=900,
-            seq_len=40,
-            d_model=16,
-            n_heads=2,
-            d_ff=8,
-            num_experts=4,
-            steps=3,
-            batch_size=4,
-            n_snapshots=1,
-            valid_rows=16,
-            capacity_factors=(1.0,),
-            n_shuffles=5,
-        ),
-        "claims": ExpertClaimsSettings(
-            claims=ClaimEvaluationSettings(
-                invented=ClaimClassifierConfig(
-                    transformer=TransformerReader(d_model=8, epochs=1), ngrams=None
-                ),
-                synthetic_rows=200,
-                n_resamples=19,
+        "n_statements": 900,
+        "seq_len": 40,
+        "d_model": 16,
+        "n_heads": 2,
+        "d_ff": 8,
+        "num_experts": 4,
+        "steps": 3,
+        "batch_size": 4,
+        "n_snapshots": 1,
+        "valid_rows": 16,
+        "capacity_factors": (1.0,),
+        "n_shuffles": 5,
+    },
+    "expert_claims": {
+        "claims": ClaimEvaluationSettings(
+            invented=ClaimClassifierConfig(
+                transformer=TransformerReader(d_model=8, epochs=1), ngrams=None
             ),
-            num_experts=4,
-            n_seeds=2,
+            synthetic_rows=200,
+            n_resamples=19,
         ),
+        "num_experts": 4,
+        "n_seeds": 2,
     },
 }
 MEGABYTE = 1_000_000

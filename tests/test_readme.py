@@ -51,7 +51,7 @@ def test_linked_files_exist() -> None:
 def test_file_tree_names_real_files() -> None:
     [tree] = [block for block in code_blocks("") if "demo.py" in block]
     names = re.findall(r"^ *([\w/]+(?:\.py|/|\.md))(?= |$)", tree, flags=re.MULTILINE)
-    assert "attention_tiled.py" in names
+    assert "attention_ops.py" in names
     for name in names:
         places = [ROOT / name, ROOT / "sparse_transformers" / name]
         places.append(ROOT / "sparse_transformers" / "models" / name)

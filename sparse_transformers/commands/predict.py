@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sparse_transformers.claims.classifier import ClaimClassifier
+from sparse_transformers.claims.tokenizer import Row
 from sparse_transformers.commands.command import Command
-from sparse_transformers.training.claim_classifier import ClaimClassifier
-from sparse_transformers.training.text_tokenizer import Row
 
 CLAIMS_AT_ONCE = 1024
 

@@ -7,15 +7,11 @@ from pathlib import Path
 from sparse_transformers.commands.command import Command
 from sparse_transformers.efficiency import attention_report, expert_report
 from sparse_transformers.experiments import (
-    claim_evaluation_report,
-    claim_evaluation_section,
-    evidence_recall_report,
-    evidence_recall_section,
-    expert_claims_report,
-    expert_routing_section,
-    expert_study_report,
-    truthfulqa_choices_report,
-    truthfulqa_choices_section,
+    evidence_recall,
+    expert_claims,
+    expert_routing,
+    truthfulness_evaluation,
+    truthfulqa_choices,
 )
 from sparse_transformers.experiments.tour import RESULTS, read_recorded
 from sparse_transformers.utils.readme import put_into_readme
@@ -29,18 +25,18 @@ def _attention(outputs: Path) -> str:
 
 def _evidence(outputs: Path) -> str:
     results = outputs / "evidence" / RESULTS
-    recall, where = read_recorded(results, evidence_recall_section.SECTION)
-    return f"{where}\n\n{evidence_recall_report.summarise(recall)}"
+    recall, where = read_recorded(results, evidence_recall.SECTION)
+    return f"{where}\n\n{evidence_recall.report.summarise(recall)}"
 
 
 def _claims(outputs: Path) -> str:
     results = outputs / "published_claims" / RESULTS
-    evaluation, where = read_recorded(results, claim_evaluation_section.SECTION)
-    choices, _ = read_recorded(results, truthfulqa_choices_section.SECTION)
+    evaluation, where = read_recorded(results, truthfulness_evaluation.SECTION)
+    choices, _ = read_recorded(results, truthfulqa_choices.SECTION)
     parts = [
         where,
-        claim_evaluation_report.summarise(evaluation),
-        truthfulqa_choices_report.summarise(choices),
+        truthfulness_evaluation.report.summarise(evaluation),
+        truthfulqa_choices.report.summarise(choices),
     ]
     return "\n\n".join(parts)
 
@@ -50,12 +46,14 @@ def _expert_speed(outputs: Path) -> str:
 
 
 def _experts(outputs: Path) -> str:
-    found, where = read_recorded(outputs / "experts" / RESULTS, expert_routing_section.SECTION)
+    results = outputs / "experts" / RESULTS
+    study, where = read_recorded(results, expert_routing.SECTION)
+    claims, _ = read_recorded(results, expert_claims.SECTION)
     parts = [
         where,
-        expert_study_report.summarise_specialization(found.study),
-        expert_study_report.summarise_balance(found.study),
-        expert_claims_report.summarise_expert_claims(found.claims),
+        expert_routing.report.summarise_specialization(study),
+        expert_routing.report.summarise_balance(study),
+        expert_claims.report.summarise_expert_claims(claims),
     ]
     return "\n\n".join(parts)
 

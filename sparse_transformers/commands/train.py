@@ -7,7 +7,7 @@ from sparse_transformers.commands.command import Command, FieldArguments, given_
 from sparse_transformers.commands.pattern_arguments import add_pattern_arguments, attention_of
 from sparse_transformers.models.attention_ops import BACKENDS
 from sparse_transformers.models.embeddings import POSITIONS
-from sparse_transformers.models.expert_routing import ROUTERS
+from sparse_transformers.models.experts.routers import ROUTERS
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig

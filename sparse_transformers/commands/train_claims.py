@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sparse_transformers.commands.command import Command
-from sparse_transformers.experiments.claim_corpora import (
+from sparse_transformers.claims.classifier import ClaimClassifier
+from sparse_transformers.claims.config import ClaimClassifierConfig
+from sparse_transformers.claims.corpora import (
     HISTORY,
     METADATA,
     TEXT,
     ClaimCorpus,
     make_corpus,
 )
-from sparse_transformers.experiments.claim_evaluation import config_for
-from sparse_transformers.experiments.claim_records import ClaimEvaluationSettings
-from sparse_transformers.experiments.claim_tables import load_tables
-from sparse_transformers.training.claim_classifier import ClaimClassifier
-from sparse_transformers.training.claim_config import ClaimClassifierConfig
+from sparse_transformers.claims.tables import load_tables
+from sparse_transformers.commands.command import Command
+from sparse_transformers.experiments.truthfulness_evaluation.measure import config_for
+from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
 from sparse_transformers.utils.metrics.significance import bootstrap_interval
 from sparse_transformers.utils.runtime import make_writable_folder

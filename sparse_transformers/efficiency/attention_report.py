@@ -36,7 +36,10 @@ def write_attention_report(
     # Only who draws waits for matplotlib.
     from matplotlib.figure import Figure
 
-    from sparse_transformers.utils.benchmark_plot import plot_attention_times, plot_memory_scaling
+    from sparse_transformers.utils.plots.attention_speed import (
+        plot_attention_times,
+        plot_memory_scaling,
+    )
 
     if not benchmarks and not memory:
         raise ValueError("benchmarks and memory must not both be empty")

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparse_transformers.models.attention_tiled import BLOCK_SIZE
 from sparse_transformers.models.block_layout import BlockLayout
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
+from sparse_transformers.models.tiled.function import BLOCK_SIZE
 
 FORWARD_MATRIX_PRODUCTS = 2
 """Scores, and weighted values."""

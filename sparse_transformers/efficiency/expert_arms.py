@@ -15,9 +15,9 @@ from sparse_transformers.efficiency.expert_workload import (
     ExpertWeights,
     first_experts,
 )
-from sparse_transformers.models.experts import Implementation
+from sparse_transformers.models.experts.layer import MoELayer
+from sparse_transformers.models.experts.networks import Implementation
 from sparse_transformers.models.feed_forward import FeedForward
-from sparse_transformers.models.mixture_of_experts import MoELayer
 
 DENSE = "dense feed-forward"
 OURS = "sparse_transformers"

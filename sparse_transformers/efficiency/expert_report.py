@@ -31,7 +31,7 @@ def write_expert_report(
     # Only who draws waits for matplotlib.
     from matplotlib.figure import Figure
 
-    from sparse_transformers.utils.expert_speed_plot import plot_expert_speeds
+    from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
 
     if not benchmarks:
         raise ValueError("benchmarks must not be empty")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from sparse_transformers.efficiency.timing import time_interleaved
-from sparse_transformers.models.attention_tiled import BLOCK_SIZE
 from sparse_transformers.models.block_layout import build_layout
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal
+from sparse_transformers.models.tiled.function import BLOCK_SIZE
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from sparse_transformers.experiments.claim_tables import Tables
+from sparse_transformers.claims.tables import Tables
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.report import image, prose, table

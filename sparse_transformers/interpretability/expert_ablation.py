@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.evaluation_mode import evaluation_mode
-from sparse_transformers.models.mixture_of_experts import MoELayer
-from sparse_transformers.utils.metrics.class_means import ClassMeans, Values
+from sparse_transformers.models.experts.layer import MoELayer
+from sparse_transformers.utils.metrics.experts.class_means import ClassMeans, Values
 
 
 @dataclass(frozen=True)

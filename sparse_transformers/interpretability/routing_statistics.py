@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sparse_transformers.models.mixture_of_experts import MoEOutput
-from sparse_transformers.models.routing import Routing
-from sparse_transformers.utils.metrics.expert_load import (
+from sparse_transformers.models.experts.layer import MoEOutput
+from sparse_transformers.models.experts.routing import Routing
+from sparse_transformers.utils.metrics.experts.load import (
     coefficient_of_variation,
     dead_experts,
     load_fractions,

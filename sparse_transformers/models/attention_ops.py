@@ -10,8 +10,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sparse_transformers.models.attention_patterns import Dense
 from sparse_transformers.models.attention_reference import reference_attention
-from sparse_transformers.models.attention_tiled import tiled_attention
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
+from sparse_transformers.models.tiled.function import tiled_attention
 
 Backend = Literal["auto", "reference", "tiled", "flex"]
 BACKENDS: tuple[str, ...] = get_args(Backend)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,14 +18,25 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from sparse_transformers.models.pattern_base import AttentionPattern, Ranges
-
 logger = logging.getLogger(__name__)
 
 FULL_TILE = -1
 PAIRS_PER_CHUNK = 1 << 18  # the rule's intermediate results then stay in the cache
 CANDIDATES_PER_CHUNK = 1 << 20
 MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; beyond, they are made when visited
+
+Positions = Any  # an int, or an integer tensor of any shape that broadcasts
+Ranges = list[tuple[Positions, Positions]]
+
+
+class PositionRule(Protocol):
+    """What a layout asks of a pattern; see `AttentionPattern` for what the answers mean."""
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        """Whether position `query` may attend to position `key`."""
+
+    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
+        """Ranges of keys that hold all which queries `first..last` may attend to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +47,7 @@ class BlockLayout:
     c holds the keys `c * block_size` and up. The last row and column may be cut short.
     """
 
-    pattern: AttentionPattern
+    pattern: PositionRule
     q_len: int
     k_len: int
     block_size: int
@@ -148,7 +160,7 @@ class BlockLayout:
 
 
 def build_layout(
-    pattern: AttentionPattern, q_len: int, k_len: int, block_size: int = 64
+    pattern: PositionRule, q_len: int, k_len: int, block_size: int = 64
 ) -> BlockLayout:
     """Finds the tiles that hold an allowed pair, and which of them are full.
 
@@ -203,7 +215,7 @@ def build_layout(
 
 
 def evaluate_tiles(
-    pattern: AttentionPattern,
+    pattern: PositionRule,
     query_starts: Int[Tensor, "tiles"],
     key_starts: Int[Tensor, "tiles"],
     block_size: int,
@@ -220,7 +232,7 @@ def evaluate_tiles(
 
 
 def _candidate_tiles(
-    pattern: AttentionPattern, q_len: int, k_len: int, block_size: int
+    pattern: PositionRule, q_len: int, k_len: int, block_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields rows and columns of the tiles that may hold an allowed pair, in order, in chunks."""
     n_rows, n_columns = -(-q_len // block_size), -(-k_len // block_size)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from sparse_transformers.models.experts import Experts
+from sparse_transformers.models.experts.networks import Experts
 from sparse_transformers.models.feed_forward import ResidualProjection
 
 STD = 0.02

@@ -9,17 +9,18 @@ cannot disagree.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from sparse_transformers.models.block_layout import BlockLayout
-
-Positions = Any  # an int, or an integer tensor of any shape that broadcasts
-Ranges = list[tuple[Positions, Positions]]
+from sparse_transformers.models.block_layout import (
+    BlockLayout,
+    Positions,
+    Ranges,
+    build_layout,
+)
 
 
 class Interleaved(NamedTuple):
@@ -85,7 +86,7 @@ class AttentionPattern(ABC):
         key = torch.arange(k_len)[None, :]
         return torch.as_tensor(self.allows(query, key)).broadcast_to(q_len, k_len).clone()
 
-    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> "BlockLayout":
+    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> BlockLayout:
         """The tiles of `block_size` x `block_size` pairs that hold at least one allowed pair."""
         return _cached_layout(self, q_len, check_lengths(q_len, k_len), block_size)
 
@@ -251,7 +252,7 @@ class PerHead(AttentionPattern):
     def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "heads queries keys"]:
         return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
 
-    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> "BlockLayout":
+    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> BlockLayout:
         raise ValueError("PerHead has one layout for each head: ask one of its `patterns`")
 
     def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
@@ -312,8 +313,5 @@ def _elementwise_min(a: Positions, b: Positions) -> Tensor:
 @lru_cache(maxsize=256)
 def _cached_layout(
     pattern: AttentionPattern, q_len: int, k_len: int, block_size: int
-) -> "BlockLayout":
-    # Imported here because a layout is built from a pattern.
-    from sparse_transformers.models.block_layout import build_layout
-
+) -> BlockLayout:
     return build_layout(pattern, q_len, k_len, block_size)

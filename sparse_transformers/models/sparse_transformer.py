@@ -14,10 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from sparse_transformers.models.checks import check_input_ids, check_whole
 from sparse_transformers.models.embeddings import TokenEmbedding
 from sparse_transformers.models.evaluation_mode import evaluation_mode
+from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.generation import TokenSampler, make_generator
 from sparse_transformers.models.initialization import initialise_like_gpt2, seeded_on_cpu
 from sparse_transformers.models.key_value_cache import KeyValueCache
-from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.models.padding import real_lengths
 from sparse_transformers.models.pretrained import load_weights, read_config, save_folder
 from sparse_transformers.models.rotary import Rotation, rotation

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from sparse_transformers.models.attention_ops import Backend
 from sparse_transformers.models.attention_patterns import LocalWindow
 from sparse_transformers.models.checks import check_dropout
+from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.feed_forward import FeedForward
 from sparse_transformers.models.key_value_cache import LayerCache
-from sparse_transformers.models.mixture_of_experts import MoELayer
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.rotary import Rotation
 from sparse_transformers.models.selectors import Selector

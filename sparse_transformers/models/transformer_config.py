@@ -12,7 +12,7 @@ from sparse_transformers.models.attention_choice import AttentionChoice, pattern
 from sparse_transformers.models.attention_ops import BACKENDS, Backend
 from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
 from sparse_transformers.models.embeddings import check_positions
-from sparse_transformers.models.mixture_of_experts import MoELayer
+from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
 from sparse_transformers.models.selectors import make_selector
 

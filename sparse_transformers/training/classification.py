@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sparse_transformers.training.sharpness import loss_when_calibrated
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
     LogitsAndTargets,
     evaluate_predictions,
 )
+from sparse_transformers.utils.metrics.inverse_temperature import loss_when_calibrated
 
 
 class ClassificationTask:

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
+PADDING = 0
+"""The token that fills up short rows."""
+
 
 def load_bytes(path: str | Path) -> UInt8[Tensor, "length"]:
     """The bytes of any file, text or not.
@@ -56,6 +59,24 @@ def pad_texts(
             raise ValueError(f"texts must not be empty, got an empty text at index {row}")
         ids[row, : len(content)] = _as_tensor(content)
         mask[row, : len(content)] = True
+    return ids, mask
+
+
+def pad_tokens(
+    rows: Sequence[Sequence[int]], max_tokens: int
+) -> tuple[Int[Tensor, "rows seq"], Bool[Tensor, "rows seq"]]:
+    """Rows of tokens as one tensor, cut to `max_tokens`, padded on the right to the longest.
+
+    Returns:
+        The ids, and the mask that is True on tokens of the row.
+    """
+    longest = min(max_tokens, max(map(len, rows), default=1))
+    ids = torch.full((len(rows), longest), PADDING)
+    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for nth, row in enumerate(rows):
+        tokens = torch.tensor(row[:longest])
+        ids[nth, : len(tokens)] = tokens
+        mask[nth, : len(tokens)] = True
     return ids, mask
 
 

@@ -94,7 +94,7 @@ class RunFolder:
         # Only who draws waits for matplotlib.
         from matplotlib.figure import Figure
 
-        from sparse_transformers.utils.training_plot import plot_training
+        from sparse_transformers.utils.plots.training import plot_training
 
         figure = Figure(layout="constrained")  # not pyplot's, so no global state is touched
         plot_training(rows, ax=figure.subplots())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
-from sparse_transformers.models.mixture_of_experts import (
+from sparse_transformers.models.experts.layer import (
     expert_loss,
     record_experts,
     update_routers,

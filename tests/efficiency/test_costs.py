@@ -14,7 +14,6 @@ from torch.utils.flop_counter import (
 
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.memory import peak_extra_bytes
-from sparse_transformers.models import attention_tiled
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     BigBird,
@@ -27,6 +26,7 @@ from sparse_transformers.models.attention_patterns import (
     PerHead,
     Strided,
 )
+from sparse_transformers.models.tiled import function as attention_tiled
 
 
 def pairs_in_tiles(mask, block_size):

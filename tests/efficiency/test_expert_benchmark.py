@@ -28,8 +28,8 @@ from sparse_transformers.efficiency.expert_workload import (
     ExpertWorkload,
 )
 from sparse_transformers.efficiency.timing import Timing
-from sparse_transformers.models.mixture_of_experts import MoELayer
-from sparse_transformers.utils.expert_speed_plot import plot_expert_speeds
+from sparse_transformers.models.experts.layer import MoELayer
+from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
 
 SMALL = {"batch": 2, "seq_len": 24, "num_experts": 4, "repeats": 1, "warmup": 0}
 OUR_ARMS = [DENSE, OURS, LOOP, GROUPED]

@@ -10,7 +10,7 @@ from sparse_transformers.interpretability.expert_ablation import (
     expert_losses,
     without_expert,
 )
-from sparse_transformers.models.mixture_of_experts import MoELayer
+from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.utils.records import from_json, to_json
 
 D_MODEL, VOCAB_SIZE, NUM_EXPERTS = 8, 12, 4

@@ -14,9 +14,9 @@ from sparse_transformers.interpretability.routing_statistics import (
     saturation,
     saturation_by_chance,
 )
-from sparse_transformers.models.expert_routing import ExpertChoiceRouter, SoftMoERouter, TopKRouter
-from sparse_transformers.models.mixture_of_experts import MoELayer, record_experts
-from sparse_transformers.models.routing import Routing
+from sparse_transformers.models.experts.layer import MoELayer, record_experts
+from sparse_transformers.models.experts.routers import ExpertChoiceRouter, SoftMoERouter, TopKRouter
+from sparse_transformers.models.experts.routing import Routing
 from sparse_transformers.utils.records import from_json, to_json
 
 PADDING = None

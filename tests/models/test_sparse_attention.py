@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from sparse_transformers.models import attention_tiled
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
@@ -35,6 +34,7 @@ from sparse_transformers.models.attention_patterns import (
     Strided,
 )
 from sparse_transformers.models.attention_reference import reference_attention
+from sparse_transformers.models.tiled import function as attention_tiled
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 COMPUTING_BACKENDS = ["reference", "tiled"]  # "flex" has a file of its own

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sparse_transformers.models.expert_routing import AuxFreeRouter
-from sparse_transformers.models.mixture_of_experts import expert_loss, record_experts
+from sparse_transformers.models.experts.layer import expert_loss, record_experts
+from sparse_transformers.models.experts.routers import AuxFreeRouter
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig

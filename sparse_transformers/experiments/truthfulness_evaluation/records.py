@@ -1,0 +1,148 @@
+"""What is found out about classifiers of claims: plain values, from which figures are drawn."""
+
+from dataclasses import dataclass, field
+
+from sparse_transformers.claims.config import (
+    ClaimClassifierConfig,
+    NGramReader,
+    TransformerReader,
+)
+from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores
+from sparse_transformers.utils.metrics.significance import PairedDifference
+from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
+
+MAJORITY, LINEAR, BAYES = "majority", "TF-IDF + logistic regression", "Bayes classifier"
+NGRAMS, TRANSFORMER, BOTH = "n-grams", "transformer", "transformer + n-grams"
+"""What judges."""
+
+VERDICTS, TRUTHFUL = "verdicts", "truthful or not"
+"""What is asked: for all labels, or for two classes."""
+
+
+@dataclass(frozen=True)
+class ClaimEvaluationSettings:
+    """What to train.
+
+    The defaults for real data were chosen by cross-validation on the training rows of LIAR and of
+    the judged answers.
+
+    Attributes:
+        claims: how to learn from claims with metadata; the fields follow from the table.
+        answers: how to learn from answers to questions.
+        invented: how to learn from claims that come with posteriors: few, and quickly learned.
+        history: whether to train on the credit history too, where a table has it. It leaks.
+        linear_strength: the inverse regularisation of the linear baselines.
+        synthetic_rows: of the claims that stand in where there are no real ones.
+        bayes_accuracy: of the best classifier of their labels.
+        n_resamples: for every interval.
+    """
+
+    claims: ClaimClassifierConfig = field(default_factory=lambda: ClaimClassifierConfig(folds=8))
+    answers: ClaimClassifierConfig = field(
+        default_factory=lambda: ClaimClassifierConfig(
+            transformer=TransformerReader(
+                dropout=0.1, token_dropout=0.3, learning_rate=2e-3, weight_decay=0.1
+            ),
+            ngrams=NGramReader(dropout=0.3, learning_rate=2e-2),
+            folds=8,
+        )
+    )
+    invented: ClaimClassifierConfig = field(
+        default_factory=lambda: ClaimClassifierConfig(
+            transformer=TransformerReader(
+                d_model=32,
+                dropout=0.1,
+                token_dropout=0.2,
+                epochs=6,
+                learning_rate=3e-3,
+                weight_decay=0.3,
+            ),
+            ngrams=NGramReader(n_buckets=2**15, epochs=15, learning_rate=3e-2),
+            folds=3,
+            patience=4,
+        )
+    )
+    history: bool = False
+    linear_strength: float = 0.3
+    synthetic_rows: int = 2000
+    bayes_accuracy: float = 0.5
+    n_resamples: int = 499
+
+
+@dataclass(frozen=True)
+class ClaimArm:
+    """One way to judge, and how well it does on the held-out rows.
+
+    Attributes:
+        model: what judges.
+        inputs: what it reads.
+        leaks: whether that holds part of the answer.
+        scores: on the held-out rows.
+        fold_accuracies: on the training rows, by fold, of readers that had not learned from them;
+            empty for arms that were not cross-validated.
+        threshold: for two classes, the one with the highest F1 on those same judgements.
+        f1_at_threshold: what that threshold comes to on the held-out rows.
+    """
+
+    model: str
+    inputs: str
+    leaks: bool
+    scores: ClaimScores
+    fold_accuracies: tuple[float, ...] = ()
+    threshold: ThresholdChoice | None = None
+    f1_at_threshold: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and inputs."""
+        return f"{self.model}, {self.inputs}"
+
+
+@dataclass(frozen=True)
+class ClaimDifference:
+    """How much more accurate the main arm is than another one, on the same rows."""
+
+    arm: str
+    accuracy: PairedDifference
+
+
+@dataclass(frozen=True)
+class ClaimTask:
+    """One question to one data set.
+
+    Attributes:
+        corpus: name of the data set.
+        task: `VERDICTS` or `TRUTHFUL`.
+        classes: from the least to the most truthful.
+        n_train: rows to learn from.
+        n_valid: held-out rows.
+        group: the column whose values are resampled together.
+        n_groups: how many values it has in the held-out rows.
+        arms: all that judged.
+        main_arm: the name of the classifier that the differences are about: of those that do not
+            leak, the most accurate one in cross-validation on the training rows.
+        differences: to every other arm that does not leak.
+    """
+
+    corpus: str
+    task: str
+    classes: tuple[str, ...]
+    n_train: int
+    n_valid: int
+    group: str
+    n_groups: int
+    arms: tuple[ClaimArm, ...]
+    main_arm: str
+    differences: tuple[ClaimDifference, ...]
+
+    def arm(self, name: str) -> ClaimArm:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+@dataclass(frozen=True)
+class ClaimEvaluation:
+    """All questions to all data sets."""
+
+    settings: ClaimEvaluationSettings
+    tasks: tuple[ClaimTask, ...]

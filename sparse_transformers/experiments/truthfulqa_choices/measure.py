@@ -1,0 +1,147 @@
+"""TruthfulQA's multiple choice for a small language model, beside guesses that read nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sparse_transformers.claims.answer_scores import answer_log_probabilities
+from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.models.transformer_config import SparseTransformerConfig
+from sparse_transformers.training.config import TrainingConfig
+from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.training.next_byte import NextByteTask
+from sparse_transformers.training.trainer import Trainer
+from sparse_transformers.utils.dataset_synthesis import synthesize_truthfulqa
+from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans, score_questions
+
+Answers = dict[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class TruthfulQAChoicesSettings:
+    """The language model, and how much it is asked.
+
+    Attributes:
+        seconds: of training.
+        seq_len: bytes that the model reads at once in training.
+        d_model: width.
+        n_layers: blocks.
+        window_size: of its local attention.
+        synthetic_questions: how many stand in where there is no TruthfulQA.
+        n_resamples: of the questions, for every interval.
+    """
+
+    seconds: float = 5.0
+    seq_len: int = 256
+    d_model: int = 128
+    n_layers: int = 2
+    window_size: int = 64
+    synthetic_questions: int = 150
+    n_resamples: int = 499
+
+
+@dataclass(frozen=True)
+class TruthfulQAChoices:
+    """How the language model chooses, and how those do who read nothing.
+
+    Attributes:
+        settings: as given.
+        questions: name of the data set.
+        n_questions: how many.
+        text: what the model was trained on.
+        train_seconds: for how long.
+        bits_per_byte: of held-out text, after training.
+        untrained: the scores of the same model before it was trained.
+        trained: its scores afterwards.
+        controls: the scores of each guess.
+    """
+
+    settings: TruthfulQAChoicesSettings
+    questions: str
+    n_questions: int
+    text: str
+    train_seconds: float
+    bits_per_byte: float
+    untrained: McMeans
+    trained: McMeans
+    controls: dict[str, McMeans]
+
+
+def measure_choices(
+    settings: TruthfulQAChoicesSettings,
+    corpus: ByteCorpus,
+    table: pd.DataFrame | None = None,
+    *,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda step: None,
+    progress: bool = False,
+) -> TruthfulQAChoices:
+    """Trains a language model on bytes, and lets it choose among the answers to each question.
+
+    Args:
+        settings: the model, and how much it is asked.
+        corpus: what it is trained on.
+        table: as `load_truthfulqa` returns it; None for synthetic questions.
+        seed: of weights, batches, questions and resamples.
+        say: is told what comes next.
+        progress: whether to show a progress bar.
+    """
+    name = "TruthfulQA"
+    if table is None:
+        name = "synthetic TruthfulQA"
+        table = synthesize_truthfulqa(settings.synthetic_questions, seed=seed).table
+    config = SparseTransformerConfig(
+        d_model=settings.d_model,
+        n_layers=settings.n_layers,
+        max_seq_len=settings.seq_len,
+        attention="local",
+        attention_options={"window_size": settings.window_size},
+    )
+    model = SparseTransformer(config, seed=seed)
+    say("the untrained model chooses")
+    untrained = _scores_of(model, table)
+    say(f"training a language model for {settings.seconds:g} s")
+    training = TrainingConfig(
+        steps=1_000_000,
+        time_limit_s=settings.seconds,
+        eval_every=1_000_000,
+        device="cpu",
+        seed=seed,
+        progress=progress,
+    )
+    trained_model = Trainer(model, NextByteTask(corpus, settings.seq_len), training).train()
+    say(f"{len(table):,} questions")
+    before, after = (
+        score_questions(table, _lookup(scores), n_resamples=settings.n_resamples, seed=seed)
+        for scores in (untrained, _scores_of(model, table))
+    )
+    return TruthfulQAChoices(
+        settings=settings,
+        questions=name,
+        n_questions=len(table),
+        text=corpus.name,
+        train_seconds=trained_model.train_seconds,
+        bits_per_byte=trained_model.final.loss_bits,
+        untrained=before.model,
+        trained=after.model,
+        controls=after.controls,
+    )
+
+
+def _scores_of(model: SparseTransformer, table: pd.DataFrame) -> Answers:
+    """The log-probability of every answer to its question."""
+    pairs = list(
+        dict.fromkeys(
+            (row.question, answer)
+            for row in table.itertuples()
+            for answer in (*row.correct_answers, *row.incorrect_answers)
+        )
+    )
+    questions, answers = zip(*pairs, strict=True)
+    scores = answer_log_probabilities(model, questions, answers)
+    return dict(zip(pairs, scores.tolist(), strict=True))
+
+
+def _lookup(scores: Answers) -> Callable[[str, str], float]:
+    return lambda question, answer: scores[question, answer]

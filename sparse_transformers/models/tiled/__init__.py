@@ -1,0 +1,1 @@
+"""The tiled kernel: a pattern becomes views, views become bands, a band is one dense launch."""

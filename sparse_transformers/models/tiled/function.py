@@ -1,0 +1,166 @@
+"""Attention that visits the tiles of a layout and nothing else, forward and backward.
+
+The work falls apart three times, always into views of the tensors, so that nothing is copied:
+
+    part     a piece of the pattern that is dense in tiles, perhaps on every n-th token only
+    stream   heads and tokens that share one layout; their batch (or phase) comes first
+    strip    rows of tiles that one call takes together
+
+Rows that occur in several parts are joined through their log-sum-exp. Only the output and the
+log-sum-exp are kept for the backward pass, which computes the scores again tile by tile and adds
+the gradients of keys and values in place. Memory therefore grows with the length, not its square.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sparse_transformers.models.pattern_base import AttentionPattern
+from sparse_transformers.models.tiled.launches import calls_of
+from sparse_transformers.models.tiled.softmax import (
+    can_fuse,
+    fused_backward,
+    fused_forward,
+    plain_backward,
+    plain_forward,
+)
+from sparse_transformers.models.tiled.views import streams_of
+
+BLOCK_SIZE = {"cpu": 32, "cuda": 64}
+"""Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
+BYTES_PER_CALL = {"cpu": 8 << 20, "cuda": 256 << 20}
+"""New memory of one call: within the last cache of a CPU, enough to fill a GPU."""
+
+
+def tiled_attention(
+    query: Float[Tensor, "batch heads queries dim"],
+    key: Float[Tensor, "batch kv_heads keys dim"],
+    value: Float[Tensor, "batch kv_heads keys value_dim"],
+    pattern: AttentionPattern,
+    scale: float,
+    key_lengths: tuple[int, ...] | None = None,
+) -> tuple[
+    Float[Tensor, "batch heads queries value_dim"],
+    Float[Tensor, "batch heads queries"],
+]:
+    """Output and log-sum-exp over the pairs that `pattern` allows; arguments are not checked here.
+
+    The gradient flows through both results. Work and memory follow the tiles of the layout.
+    """
+    query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
+    return _TiledAttention.apply(query, key, value, pattern, scale, key_lengths)
+
+
+class _TiledAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        pattern: AttentionPattern,
+        scale: float,
+        key_lengths: tuple[int, ...] | None,
+    ) -> tuple[Tensor, Tensor]:
+        device = query.device.type if query.device.type in BLOCK_SIZE else "cuda"
+        streams = streams_of(query, key, pattern, key_lengths, BLOCK_SIZE[device])
+        # Sums are kept in at least single precision and rounded once, at the end.
+        sum_dtype = torch.promote_types(query.dtype, torch.float32)
+        joins = any(stream.joins for stream in streams)
+        output = _empty_tokens(query, value.shape[-1], sum_dtype if joins else query.dtype)
+        lse = _empty_tokens(query, 1, sum_dtype)
+        if not all(stream.layout.fills_all_rows for stream in streams if not stream.joins):
+            output.zero_()
+            lse.fill_(-torch.inf)
+        fused = can_fuse(query, key, value)
+        run = fused_forward if fused else plain_forward
+        copies = {"key_copies": 0, "score_copies": 0 if fused else 3}
+        for stream in streams:
+            q, o, s = (stream.queries(x) for x in (query, output, lse))
+            k, v = (stream.keys(x) for x in (key, value))
+            for call in calls_of(stream, k, BYTES_PER_CALL[device], **copies):
+                part_output, part_lse = run(
+                    call.queries(q), call.keys(k), call.keys(v), call.bias(q), scale
+                )
+                if stream.joins:
+                    part_output, part_lse = _join(
+                        call.queries(o), call.queries(s)[..., 0], part_output, part_lse
+                    )
+                call.put_queries(o, part_output)
+                call.put_queries(s, part_lse[..., None])
+        output, lse = output.to(query.dtype), lse[..., 0]
+        ctx.save_for_backward(query, key, value, output, lse)
+        ctx.scale, ctx.streams, ctx.bytes_per_call = scale, streams, BYTES_PER_CALL[device]
+        ctx.set_materialize_grads(False)
+        return output, lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor | None, grad_lse: Tensor | None) -> Any:
+        query, key, value, output, lse = ctx.saved_tensors
+        if grad_output is None:
+            grad_output = torch.zeros_like(output)
+        if grad_output.stride(-1) != 1:
+            grad_output = grad_output.contiguous()
+        sum_dtype = lse.dtype
+        delta = None
+        copies = {"key_copies": 2, "score_copies": 0}
+        if grad_lse is not None or not can_fuse(query, key, value):
+            delta = (grad_output * output).sum(-1, dtype=sum_dtype)[..., None]
+            if grad_lse is not None:
+                delta = delta - grad_lse[..., None]
+            copies["score_copies"] = 4
+        # exp(score - inf) = 0: a query without any key gives nothing back.
+        lse = lse.masked_fill(lse == -torch.inf, torch.inf)[..., None]
+
+        grad_query, grad_key, grad_value = (
+            _empty_tokens(x, x.shape[-1], sum_dtype).zero_() for x in (query, key, value)
+        )
+        for stream in ctx.streams:
+            q, o, s, g, dq = (
+                stream.queries(x) for x in (query, output, lse, grad_output, grad_query)
+            )
+            k, v, dk, dv = (stream.keys(x) for x in (key, value, grad_key, grad_value))
+            d = None if delta is None else stream.queries(delta)
+            for call in calls_of(stream, k, ctx.bytes_per_call, **copies):
+                grad, queries = call.queries(g), call.queries(q)
+                keys, values, bias = call.keys(k), call.keys(v), call.bias(q)
+                inputs = (grad, queries, keys, values, bias, ctx.scale)
+                row_lse = call.queries(s)[..., 0]
+                if d is None:
+                    grads = fused_backward(*inputs, call.queries(o), row_lse)
+                else:
+                    grads = plain_backward(*inputs, call.queries(d)[..., 0], row_lse)
+                # The first part of a row finds zeros, the others what came before them.
+                call.put_queries(
+                    dq, grads.query + call.queries(dq) if stream.joins else grads.query
+                )
+                call.add_keys(dk, grads.key)
+                call.add_keys(dv, grads.value)
+        return (
+            grad_query.to(query.dtype),
+            grad_key.to(key.dtype),
+            grad_value.to(value.dtype),
+            None,
+            None,
+            None,
+        )
+
+
+def _empty_tokens(x: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """Memory for (batch, heads, positions, dim), the heads of one position side by side."""
+    batch, heads, positions, _ = x.shape
+    return x.new_empty(batch, positions, heads, dim, dtype=dtype).transpose(1, 2)
+
+
+def _join(
+    output: Tensor, lse: Tensor, part_output: Tensor, part_lse: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Softmax attention over the union of two disjoint sets of keys, from that over each."""
+    total = torch.logaddexp(lse, part_lse)
+    safe = total.masked_fill(total == -torch.inf, 0.0)
+    weight, part_weight = torch.exp(lse - safe), torch.exp(part_lse - safe)
+    return output * weight[..., None] + part_output * part_weight[..., None], total

@@ -1,0 +1,125 @@
+"""Softmax attention on a batch of small dense problems, forward and backward: what a strip calls.
+
+`queries` and `keys` are those of one row of tiles; `rows` is the batch of rows. Two versions of
+the same mathematics: the fused one runs PyTorch's own CPU flash kernel, which keeps the scores of
+a row in the cache; the plain one runs on every device and for every type.
+
+Source: Dao 2023, arXiv:2307.08691, sections 2.3 and 3.1, for the log-sum-exp that both directions
+share.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_transformers.models.tiled.bands import TileBias
+
+
+class TileGradients(NamedTuple):
+    """Gradients of one batch of rows."""
+
+    query: Float[Tensor, "rows heads queries dim"]
+    key: Float[Tensor, "rows heads keys dim"]
+    value: Float[Tensor, "rows heads keys value_dim"]
+
+
+def can_fuse(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether the CPU flash kernel takes tensors like these."""
+    return (
+        query.device.type == "cpu"
+        and query.shape[-1] == value.shape[-1]
+        and all(x.stride(-1) == 1 for x in (query, key, value))
+        and hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+    )
+
+
+def fused_forward(
+    query: Float[Tensor, "rows heads queries dim"],
+    key: Float[Tensor, "rows heads keys dim"],
+    value: Float[Tensor, "rows heads keys dim"],
+    bias: TileBias | None,
+    scale: float,
+) -> tuple[Float[Tensor, "rows heads queries dim"], Float[Tensor, "rows heads queries"]]:
+    """Output and log-sum-exp of every row; zeros and -inf for a query without a key."""
+    output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, False, attn_mask=None if bias is None else bias.values, scale=scale
+    )
+    if bias is not None and bias.no_key is not None:
+        # The kernel leaves the results of an empty row undefined: 0 or NaN, as the version goes.
+        lse = lse.masked_fill(bias.no_key, -torch.inf)
+        output = output.masked_fill(bias.no_key[..., None], 0.0)
+    return output, lse
+
+
+def fused_backward(
+    grad_output: Float[Tensor, "rows heads queries dim"],
+    query: Float[Tensor, "rows heads queries dim"],
+    key: Float[Tensor, "rows heads keys dim"],
+    value: Float[Tensor, "rows heads keys dim"],
+    bias: TileBias | None,
+    scale: float,
+    output: Float[Tensor, "rows heads queries dim"],
+    lse: Float[Tensor, "rows heads queries"],
+) -> TileGradients:
+    """Gradients, given the final output and log-sum-exp of the queries (+inf: no key at all)."""
+    return TileGradients(
+        *torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_output,
+            query,
+            key,
+            value,
+            output,
+            lse,
+            0.0,
+            False,
+            attn_mask=None if bias is None else bias.values,
+            scale=scale,
+        )
+    )
+
+
+def plain_forward(
+    query: Float[Tensor, "rows heads queries dim"],
+    key: Float[Tensor, "rows heads keys dim"],
+    value: Float[Tensor, "rows heads keys value_dim"],
+    bias: TileBias | None,
+    scale: float,
+) -> tuple[Float[Tensor, "rows heads queries value_dim"], Float[Tensor, "rows heads queries"]]:
+    """The same as `fused_forward`, in tensor operations."""
+    scores = _scores(query, key, bias, scale)
+    lse = torch.logsumexp(scores, dim=-1)
+    weights = torch.exp(scores - lse.masked_fill(lse == -torch.inf, torch.inf)[..., None])
+    return weights.to(value.dtype) @ value, lse
+
+
+def plain_backward(
+    grad_output: Float[Tensor, "rows heads queries value_dim"],
+    query: Float[Tensor, "rows heads queries dim"],
+    key: Float[Tensor, "rows heads keys dim"],
+    value: Float[Tensor, "rows heads keys value_dim"],
+    bias: TileBias | None,
+    scale: float,
+    delta: Float[Tensor, "rows heads queries"],
+    lse: Float[Tensor, "rows heads queries"],
+) -> TileGradients:
+    """The same as `fused_backward`; `delta` is each query's mean of its weights' gradients.
+
+    That is, `delta = (grad_output * output).sum(-1)`, less the gradient of the log-sum-exp where
+    that is used too.
+    """
+    weights = torch.exp(_scores(query, key, bias, scale) - lse[..., None])
+    grad_weights = (grad_output @ value.transpose(-1, -2)).to(weights.dtype)
+    grad_scores = (weights * (grad_weights - delta[..., None]) * scale).to(query.dtype)
+    return TileGradients(
+        query=grad_scores @ key,
+        key=grad_scores.transpose(-1, -2) @ query,
+        value=weights.to(value.dtype).transpose(-1, -2) @ grad_output,
+    )
+
+
+def _scores(query: Tensor, key: Tensor, bias: TileBias | None, scale: float) -> Tensor:
+    scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
+    scores = scores * scale
+    return scores if bias is None else scores + bias.values

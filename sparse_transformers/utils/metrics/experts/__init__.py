@@ -1,0 +1,1 @@
+"""How experts share the work, and what they specialise in."""

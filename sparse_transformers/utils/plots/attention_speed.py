@@ -1,0 +1,99 @@
+"""What attention costs as the sequence grows: times and memory, drawn from a results file."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
+
+from sparse_transformers.utils.plots.base import Curve, Style, plot_curves
+
+COLORS = ("#222222", "#0072B2", "#D55E00", "#E69F00", "#8C6D31", "#CC79A7", "#117A65", "#7A4E9E")
+MARKERS = "osv^DPXh"
+
+
+def plot_attention_times(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Draw median times over the number of positions, with quartiles, a line for each arm.
+
+    Both axes are logarithmic, so that linear and quadratic growth are straight lines of different
+    steepness. An arm without any measurement stands in the legend all the same.
+
+    Args:
+        rows: of one direction, as the benchmark's results file holds them.
+        ax: where to draw; None makes a new figure.
+
+    Raises:
+        ValueError: there are no rows, or rows of several directions.
+    """
+    directions = {row["direction"] for row in rows}
+    if len(directions) != 1:
+        raise ValueError(f"rows must be of one direction, got {sorted(directions) or 'none'}")
+    lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault((row["arm"], row["pattern"]), []).append(row)
+    arms, patterns = (dict.fromkeys(names) for names in zip(*lines, strict=True))
+    colors = dict(zip(arms, cycle(COLORS), strict=False))
+    markers = dict(zip(patterns, cycle(MARKERS), strict=False))
+
+    curves = []
+    for (arm, pattern), line in lines.items():
+        measured = [row for row in line if row["median_ms"] is not None]
+        label = f"{arm}: {pattern}" + ("" if measured else " (not measured)")
+        curves.append(
+            Curve(
+                Style(label, colors[arm], markers[pattern]),
+                x=[row["seq_len"] for row in measured],
+                y=[row["median_ms"] for row in measured],
+                low=[row["lower_quartile_ms"] for row in measured],
+                high=[row["upper_quartile_ms"] for row in measured],
+            )
+        )
+    ax = plot_curves(
+        curves,
+        title=f"Causal attention, {directions.pop().replace('_', ' + ')}: time",
+        xlabel="positions",
+        ylabel="median time (ms)",
+        log_x=True,
+        log_y=True,
+        ax=ax,
+    )
+    _finish(ax)
+    return ax
+
+
+def plot_memory_scaling(scalings: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Draw the peak of extra memory over the number of positions, a line for each pattern.
+
+    Args:
+        scalings: as the benchmark's results file holds them.
+        ax: where to draw; None makes a new figure.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not scalings:
+        raise ValueError("scalings must hold at least one pattern, got none")
+    curves = []
+    for scaling, color, marker in zip(scalings, cycle(COLORS[1:]), cycle(MARKERS), strict=False):
+        label = f"{scaling['pattern']}: grows as positions^{scaling['slope']:.2f}"
+        mebibytes = [peak / 2**20 for peak in scaling["peak_bytes"]]
+        curves.append(Curve(Style(label, color, marker), x=scaling["seq_lens"], y=mebibytes))
+    ax = plot_curves(
+        curves,
+        title="Causal attention, forward + backward: memory beyond the inputs",
+        xlabel="positions",
+        ylabel="peak of extra memory (MiB)",
+        log_x=True,
+        log_y=True,
+        ax=ax,
+    )
+    _finish(ax)
+    return ax
+
+
+def _finish(ax: Axes) -> None:
+    """Numbers rather than powers on the logarithmic axis, and the legend below the picture."""
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)

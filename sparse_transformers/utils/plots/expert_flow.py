@@ -1,0 +1,153 @@
+"""Where tokens go: from their class through the experts of one layer after another, as a graph."""
+
+from collections.abc import Mapping
+from itertools import cycle, pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from sparse_transformers.utils.plots.expert_load import new_axes
+from sparse_transformers.utils.plots.truthfulness import COLORS
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+NO_EXPERT = "no expert"
+WIDEST_POINTS = 11.0
+
+Node = tuple[str, int | str]
+
+
+def token_flow_graph(stages: Mapping[str, ArrayLike]) -> "DiGraph":
+    """The shares of the tokens that go from each node of a stage to each node of the next.
+
+        token_flow_graph({"kind": kinds, "layer 0": experts_0, "layer 1": experts_1})
+
+    Args:
+        stages: by name, in order: the label of every token, all of shape (tokens,). Numbers are
+            experts, and -1 is no expert; anything else is a class.
+
+    Returns:
+        A graph whose nodes are (stage, label) pairs, with the attributes `stage` (its place in the
+        order), `label` (a text) and `share` (of the tokens). Edges have `share`; those from one
+        stage to the next sum to 1.
+
+    Raises:
+        ValueError: there are fewer than two stages, no tokens, or other tokens in some stage.
+    """
+    import networkx as nx
+
+    columns = {name: np.asarray(labels) for name, labels in stages.items()}
+    shapes = {column.shape for column in columns.values()}
+    if len(columns) < 2 or len(shapes) != 1 or len(min(shapes)) != 1 or min(shapes) == (0,):
+        raise ValueError(
+            "stages must be at least two, with one label each for the same tokens, "
+            f"got shapes {[column.shape for column in columns.values()]}"
+        )
+    (n_tokens,) = shapes.pop()
+    graph = nx.DiGraph()
+    codes = []
+    for place, (stage, column) in enumerate(columns.items()):
+        values, code, counts = np.unique(column, return_inverse=True, return_counts=True)
+        nodes = [(stage, value) for value in values.tolist()]
+        for node, count in zip(nodes, counts, strict=True):
+            graph.add_node(node, stage=place, label=_label(node[1]), share=float(count / n_tokens))
+        codes.append((nodes, code))
+    for (sources, of_source), (targets, of_target) in pairwise(codes):
+        pairs, counts = np.unique(np.stack([of_source, of_target]), axis=1, return_counts=True)
+        for (source, target), count in zip(pairs.T, counts, strict=True):
+            graph.add_edge(sources[source], targets[target], share=float(count / n_tokens))
+    return graph
+
+
+def plot_token_flow(
+    graph: "DiGraph",
+    *,
+    min_share: float = 0.005,
+    title: str = "Where the tokens go",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the stages as columns; the width of a line is the share of the tokens that take it.
+
+    A line has the colour of the node it comes from. Experts stand in an order that has few lines
+    cross.
+
+    Args:
+        graph: as `token_flow_graph` makes it.
+        min_share: lines with less of the tokens are left out, and the figure says how much that is.
+        title: above the axes.
+        ax: where to draw; None makes a new figure.
+    """
+    import networkx as nx
+
+    ax = new_axes(ax)
+    columns = _columns(graph)
+    positions = {
+        node: (place, (row + 0.5) / len(nodes))
+        for place, nodes in enumerate(columns.values())
+        for row, node in enumerate(nodes)
+    }
+    colors = {
+        node: color
+        for nodes in columns.values()
+        for node, color in zip(nodes, cycle(COLORS), strict=False)
+    }
+
+    shares = {(source, target): share for source, target, share in graph.edges(data="share")}
+    drawn = {edge: share for edge, share in shares.items() if share >= min_share}
+    lines = nx.draw_networkx_edges(
+        graph,
+        positions,
+        edgelist=list(drawn),
+        width=[WIDEST_POINTS * share / max(shares.values()) for share in drawn.values()],
+        edge_color=[colors[source] for source, _ in drawn],
+        arrows=False,
+        ax=ax,
+    )
+    lines.set(alpha=0.6, capstyle="butt")
+    for node, position in positions.items():
+        ax.text(
+            *position,
+            f"{graph.nodes[node]['label']}  {graph.nodes[node]['share']:.0%}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            parse_math=False,
+            bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colors[node]},
+        )
+    ax.tick_params(bottom=False, top=False, labeltop=True, labelbottom=False)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set(xlim=(-0.25, len(columns) - 0.75), ylim=(1, 0))
+    ax.spines[:].set_visible(False)
+    ax.set_title(title, fontsize=10)
+    hidden = (sum(shares.values()) - sum(drawn.values())) / (len(columns) - 1)
+    if hidden:
+        ax.set_xlabel(
+            f"not drawn: lines with less than {min_share:.1%} of the tokens, {hidden:.1%} in all",
+            fontsize=8,
+        )
+    return ax
+
+
+def _columns(graph: "DiGraph") -> dict[str, list[Node]]:
+    """The nodes of each stage from the top, near those that they get most tokens from."""
+    columns: dict[str, list[Node]] = {}
+    for node in graph:
+        columns.setdefault(node[0], []).append(node)
+    for before, after in pairwise(columns):
+        rows = {node: row for row, node in enumerate(columns[before])}
+        heights = {
+            node: sum(rows[source] * share for source, _, share in graph.in_edges(node, "share"))
+            / graph.nodes[node]["share"]
+            for node in columns[after]
+        }
+        columns[after].sort(key=heights.__getitem__)
+    return columns
+
+
+def _label(value: int | str) -> str:
+    if not isinstance(value, int):
+        return str(value)
+    return NO_EXPERT if value == -1 else f"expert {value}"

@@ -1,0 +1,130 @@
+"""Evaluations of claims with numbers made up by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from sparse_transformers.experiments.truthfulness_evaluation.records import (
+    BAYES,
+    LINEAR,
+    MAJORITY,
+    NGRAMS,
+    TRANSFORMER,
+    TRUTHFUL,
+    VERDICTS,
+    ClaimArm,
+    ClaimDifference,
+    ClaimEvaluation,
+    ClaimEvaluationSettings,
+    ClaimTask,
+)
+from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores, score_claims
+from sparse_transformers.utils.dataset_loaders import LIAR_LABELS
+from sparse_transformers.utils.metrics.significance import Interval, PairedDifference
+from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
+
+N_ROWS = 60
+CLASSES = {VERDICTS: LIAR_LABELS, TRUTHFUL: ("not truthful", "truthful")}
+MAIN = f"{TRANSFORMER}, text"
+THRESHOLD = ThresholdChoice("f1", 0.44, 0.6, 0.7, 0.646, 0.2, 0.6, 0.4)
+MORE, LESS, ALIKE = (0.12, 0.05, 0.2, 0.004), (-0.08, -0.15, -0.01, 0.02), (0.03, -0.02, 0.08, 0.3)
+"""A difference in accuracy, its limits, and its p-value."""
+
+
+@cache
+def scores_of(task: str, n_right: int) -> ClaimScores:
+    """Of sixty rows, so many of them right: the true class has 0.7 there, the next one elsewhere.
+
+    The intervals are a tenth wide to either side; the AUC is that of a guess.
+    """
+    n_classes = len(CLASSES[task])
+    targets = np.arange(N_ROWS) % n_classes
+    predicted = np.where(np.arange(N_ROWS) < n_right, targets, (targets + 1) % n_classes)
+    probabilities = np.full((N_ROWS, n_classes), 0.3 / (n_classes - 1))
+    probabilities[np.arange(N_ROWS), predicted] = 0.7
+    scores = score_claims(
+        targets,
+        probabilities,
+        groups=[f"speaker {row}" for row in range(N_ROWS)],
+        ordinal=task == VERDICTS,
+        n_resamples=19,
+    )
+    scores = replace(scores, accuracy=around(n_right / N_ROWS))
+    if scores.binary is None:
+        return scores
+    roc = replace(scores.binary.roc, auc=around(0.5))
+    return replace(scores, binary=replace(scores.binary, roc=roc))
+
+
+def around(estimate: float) -> Interval:
+    """An interval a tenth wide to either side."""
+    return Interval(estimate, estimate - 0.1, estimate + 0.1)
+
+
+def usual_arms(task: str, *, ceiling: bool = False, leaking: bool = False) -> list[ClaimArm]:
+    """A majority, two baselines of which the second is better, two classifiers, and more if asked.
+
+    A threshold is chosen where there are two classes.
+    """
+    is_binary = task == TRUTHFUL
+    main = ClaimArm(
+        TRANSFORMER,
+        "text",
+        leaks=False,
+        scores=scores_of(task, 36),
+        fold_accuracies=(0.5, 0.7),
+        threshold=THRESHOLD if is_binary else None,
+        f1_at_threshold=0.591 if is_binary else None,
+    )
+    arms = [
+        ClaimArm(MAJORITY, "nothing", False, scores_of(task, 30)),
+        ClaimArm(LINEAR, "metadata", False, scores_of(task, 31)),
+        ClaimArm(LINEAR, "text", False, scores_of(task, 33)),
+        ClaimArm(NGRAMS, "text", False, scores_of(task, 39), fold_accuracies=(0.4, 0.5)),
+        main,
+    ]
+    if leaking:
+        history = replace(main, inputs="text + history", leaks=True, scores=scores_of(task, 54))
+        arms.append(history)
+    if ceiling:
+        arms.append(ClaimArm(BAYES, "text", False, scores_of(task, 48)))
+    return arms
+
+
+def made_up_task(
+    task: str,
+    arms: Sequence[ClaimArm] | None = None,
+    differences: Mapping[str, tuple[float, float, float, float]] | None = None,
+    *,
+    corpus: str = "claims",
+) -> ClaimTask:
+    """A task with these arms; the differences are by arm, all others are `ALIKE`."""
+    arms = usual_arms(task) if arms is None else arms
+
+    def difference(arm: ClaimArm) -> ClaimDifference:
+        estimate, low, high, p_value = (differences or {}).get(arm.name, ALIKE)
+        other = arm.scores.accuracy.estimate
+        interval = Interval(estimate, low, high)
+        return ClaimDifference(
+            arm.name, PairedDifference(other + estimate, other, interval, p_value)
+        )
+
+    return ClaimTask(
+        corpus=corpus,
+        task=task,
+        classes=CLASSES[task],
+        n_train=1234,
+        n_valid=N_ROWS,
+        group="speaker",
+        n_groups=N_ROWS,
+        arms=tuple(arms),
+        main_arm=MAIN,
+        differences=tuple(difference(arm) for arm in arms if arm.name != MAIN and not arm.leaks),
+    )
+
+
+def made_up_evaluation(*tasks: ClaimTask) -> ClaimEvaluation:
+    """All these tasks."""
+    return ClaimEvaluation(ClaimEvaluationSettings(n_resamples=321), tasks)

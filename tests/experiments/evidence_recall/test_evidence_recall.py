@@ -1,0 +1,280 @@
+import dataclasses
+import json
+import math
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from example_patterns import SINGLE_PATTERNS
+
+from sparse_transformers.experiments.evidence_recall.documents import VOCABULARY, make_documents
+from sparse_transformers.experiments.evidence_recall.figures import (
+    accuracy,
+    draw_reach,
+    draw_recall,
+    plot_accuracy_by_distance,
+    plot_prediction,
+    predicted_accuracy,
+)
+from sparse_transformers.experiments.evidence_recall.measure import (
+    REACHED,
+    REACHES,
+    SEEN,
+    UNREACHED,
+    EvidenceRecall,
+    EvidenceRecallSettings,
+    Verdicts,
+    change_from_beyond,
+    measure_evidence_recall,
+    tokens_in_reach,
+)
+from sparse_transformers.experiments.evidence_recall.model import (
+    Curriculum,
+    new_model,
+    train_on_documents,
+    verdict_logits_of,
+    with_attention,
+)
+from sparse_transformers.experiments.evidence_recall.patterns import ALWAYS_SEEN, ARMS, evidence_arm
+from sparse_transformers.experiments.evidence_recall.report import describe_reach, describe_recall
+from sparse_transformers.models.attention_patterns import Causal, LocalWindow
+from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.utils.records import from_json, to_json
+
+# Long enough to learn the verdict in short documents, and for windows to fail in longer ones.
+SMALL = EvidenceRecallSettings(
+    curriculum=Curriculum(lengths=(16, 32), tokens_per_step=1024, polish_steps=30),
+    lengths=(32, 64),
+    keys_per_query=8,
+    n_documents=12,
+    adaptation_steps=2,
+    adaptation_length=32,
+)
+
+
+@pytest.fixture(scope="module")
+def recall() -> EvidenceRecall:
+    return measure_evidence_recall(SMALL, seed=0)
+
+
+def documents(seq_len=64, n_documents=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return make_documents(n_documents, seq_len, n_facts=20, n_claims=10, generator=generator)
+
+
+def influence(model, positions, seq_len):
+    """Which tokens the hidden states at some positions depend on, by their gradients."""
+    embedded = {}
+
+    def keep(module, arguments, output):
+        embedded["tokens"] = output.detach().requires_grad_()
+        return embedded["tokens"]
+
+    with torch.enable_grad():
+        handle = model.embedding.register_forward_hook(keep)
+        ids = torch.arange(seq_len)[None] % len(VOCABULARY)
+        hidden = model.double().hidden_states(ids)
+        handle.remove()
+        rows = [
+            torch.autograd.grad(hidden[0, place, 0], embedded["tokens"], retain_graph=True)[0]
+            for place in positions
+        ]
+    return torch.stack([row[0].abs().sum(-1) > 0 for row in rows])
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("name", ARMS)
+def test_tokens_in_reach_are_those_with_a_gradient(name, n_layers):
+    arm = evidence_arm(name, 40, 4)
+    config = dataclasses.replace(new_model(0).config, n_layers=n_layers)
+    changes = arm.model_changes() | {"attention": (arm.attention,) * n_layers, "selector": None}
+    model = SparseTransformer(dataclasses.replace(config, **changes))
+    positions = torch.tensor([0, 17, 39])
+    expected = influence(model, positions, 40)
+    assert torch.equal(tokens_in_reach(arm.rule(), positions, 40, n_layers), expected)
+
+
+def test_reach_contains_that_of_the_pattern_alone():
+    for pattern in SINGLE_PATTERNS:
+        rule = pattern & Causal()
+        reached = tokens_in_reach(rule, torch.arange(30), 30, 2)
+        assert (reached | ~rule.reach(30, 2)).all()
+        assert not reached.triu(1).any()
+
+
+@pytest.mark.parametrize("name", sorted(set(ARMS) - set(ALWAYS_SEEN)))
+def test_sparse_arms_attend_to_equally_many_pairs(name):
+    budget = LocalWindow(64).__and__(Causal()).allowed_pairs(1072)
+    arm = evidence_arm(name, 1072, 64)
+    assert arm.pairs == arm.rule().allowed_pairs(1072)
+    # Blocks come in whole sixteens.
+    assert abs(arm.pairs / budget - 1) < 0.08
+
+
+def test_top_k_attends_to_its_number_of_keys():
+    arm = evidence_arm("top_k", 200, 16)
+    assert arm.pairs == sum(min(query + 1, 16) for query in range(200))
+    assert arm.model_changes()["selector"] == {"name": "top_k", "top_k": 16}
+
+
+def test_unknown_arm_is_refused():
+    with pytest.raises(ValueError, match="unknown arm 'flash'; known are dense, top_k"):
+        evidence_arm("flash", 100, 10)
+
+
+def test_no_verdict_changes_with_tokens_out_of_reach_and_a_wrong_rule_is_noticed():
+    arm = evidence_arm("local", 94, 8)
+    model = with_attention(new_model(0), **arm.model_changes())
+    assert change_from_beyond(model, arm.rule(), documents()) == 0
+    narrower = LocalWindow(7) & Causal()
+    assert change_from_beyond(model, narrower, documents()) > 0
+
+
+def test_copies_with_other_attention_keep_the_weights():
+    dense = new_model(0)
+    everything = with_attention(dense, selector={"name": "top_k", "top_k": 999})
+    expected = verdict_logits_of(dense.eval(), documents())
+    torch.testing.assert_close(verdict_logits_of(everything, documents()), expected)
+
+
+def test_dense_model_and_top_k_learn_to_find_the_fact(recall):
+    assert all(stage.finished for stage in recall.models[0].stages)
+    for name in ALWAYS_SEEN:
+        assert accuracy(recall.chosen(arm=name, seq_len=32, adapted=False)).estimate > 0.95
+
+
+def test_window_finds_what_it_sees_and_guesses_the_rest(recall):
+    local = {
+        reach: accuracy(recall.chosen(arm="local", adapted=False, reach=reach)) for reach in REACHES
+    }
+    assert local[SEEN].estimate > 0.9
+    assert local[UNREACHED].low < 0.5 < local[UNREACHED].high
+    assert recall.most_change_from_beyond == 0
+
+
+def test_untrained_model_guesses():
+    settings = dataclasses.replace(
+        SMALL, curriculum=Curriculum(lengths=(16,), most_steps=1), adaptation_steps=0
+    )
+    untrained = measure_evidence_recall(settings, seed=1)
+    share = accuracy(untrained.chosen(arm="dense"))
+    assert share.low < 0.5 < share.high
+    assert not untrained.models[0].stages[0].finished
+
+
+def test_every_claim_is_counted_once(recall):
+    for name in ARMS:
+        for adapted in (False,) if name in ALWAYS_SEEN else (False, True):
+            for seq_len in SMALL.lengths:
+                chosen = recall.chosen(arm=name, seq_len=seq_len, adapted=adapted)
+                assert sum(each.n_claims for each in chosen) == 12 * 16
+    assert not recall.chosen(arm="dense", adapted=True)
+
+
+def test_same_seed_same_verdicts():
+    quick = dataclasses.replace(
+        SMALL, curriculum=Curriculum(lengths=(16,), most_steps=3), adaptation_steps=0, lengths=(64,)
+    )
+    first, again = (measure_evidence_recall(quick, seed=5).verdicts for _ in range(2))
+    assert first == again
+    assert first != measure_evidence_recall(quick, seed=6).verdicts
+
+
+def test_curriculum_goes_on_when_it_is_good_enough():
+    stages, seconds = train_on_documents(
+        new_model(0),
+        Curriculum(
+            lengths=(16, 32),
+            tokens_per_step=64,
+            good_enough_nats=math.inf,
+            least_steps=3,
+            polish_steps=4,
+        ),
+        seed=0,
+    )
+    assert [stage.steps for stage in stages] == [3, 7]
+    assert seconds > 0
+
+
+def test_results_survive_json_and_become_figures_and_words(recall):
+    again = from_json(EvidenceRecall, json.loads(json.dumps(to_json(recall))))
+    assert again == recall
+    for draw in (draw_recall, draw_reach):
+        figure = draw(again)
+        assert len(figure.axes) >= 2
+        plt.close(figure)
+    assert recall.example in describe_recall(again)
+    assert "changes no verdict by a single bit" in describe_reach(again)
+
+
+def made_up(verdicts, change=0.0, adaptation_steps=0):
+    """A result with these verdicts: (arm, adapted, reach, distance, n_claims, n_right)."""
+    settings = dataclasses.replace(SMALL, lengths=(64,), adaptation_steps=adaptation_steps)
+    return EvidenceRecall(
+        settings=settings,
+        models=(),
+        arms=tuple(evidence_arm(name, 64, 16) for name in dict.fromkeys(v[0] for v in verdicts)),
+        verdicts=tuple(
+            Verdicts(arm, 64, 0, adapted, reach, distance, n_claims, n_right)
+            for arm, adapted, reach, distance, n_claims, n_right in verdicts
+        ),
+        most_change_from_beyond=change,
+        example="",
+    )
+
+
+BASIC = [
+    ("dense", False, SEEN, 64, 100, 100),
+    ("top_k", False, SEEN, 64, 100, 97),
+    ("local", False, SEEN, 8, 100, 99),
+    ("local", False, REACHED, 16, 100, 50),
+    ("local", False, UNREACHED, 64, 100, 52),
+]
+
+
+def test_report_says_what_the_numbers_say():
+    text = describe_recall(made_up(BASIC))
+    assert "97.0% (91.5% to 99.0%) right verdicts at 64 tokens; all pairs give 100.0%" in text
+    assert "better than a guess beyond the interval: none;" in text
+    text = describe_reach(made_up(BASIC))
+    assert "right in 99.0% (94.6% to 99.8%) of the claims whose fact it covers" in text
+    assert "no pattern is better than a guess where a fact must come by way of other" in text
+
+
+def test_report_tells_of_relays_and_of_leaks():
+    relaying = [*BASIC, ("local", True, REACHED, 16, 100, 90)]
+    text = describe_reach(made_up(relaying, change=0.25, adaptation_steps=3))
+    assert "facts that come by way of other tokens are used by: local window (90.0%" in text
+    assert "changes a verdict's logits by up to 0.25" in text
+    far = [*BASIC[:2], ("local", False, UNREACHED, 64, 100, 90)]
+    assert "beyond the interval: local window;" in describe_recall(made_up(far))
+
+
+def test_report_tells_when_training_on_made_it_worse():
+    worse = [*BASIC, ("local", True, SEEN, 8, 100, 70)]
+    text = describe_reach(made_up(worse, adaptation_steps=3))
+    assert "fewer verdicts are right with local window (from 99.0% to 70.0%)" in text
+    alike = [*BASIC, ("local", True, SEEN, 8, 100, 98)]
+    assert "has cost what" not in describe_reach(made_up(alike, adaptation_steps=3))
+
+
+def test_prediction_counts_unseen_facts_as_guesses():
+    chosen = made_up(BASIC).chosen(arm="local")
+    assert predicted_accuracy(chosen) == pytest.approx((100 + 50 + 50) / 300)
+
+
+def test_figures_draw_the_shares():
+    _, ax = plt.subplots()
+    plot_accuracy_by_distance(made_up(BASIC), 64, ax)
+    drawn = {line.get_ydata()[0] for line in ax.get_lines() if len(line.get_ydata()) == 1}
+    assert {1.0, 0.97} <= drawn
+    plt.close(ax.figure)
+    _, ax = plt.subplots()
+    plot_prediction(made_up(BASIC), ax)
+    of_local = next(line for line in ax.get_lines() if len(line.get_xdata()) == 3)
+    assert sorted(zip(of_local.get_xdata(), of_local.get_ydata(), strict=True)) == [
+        (0.5, 0.5),
+        (0.5, 0.52),
+        (1.0, 0.99),
+    ]
+    plt.close(ax.figure)

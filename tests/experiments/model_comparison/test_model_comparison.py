@@ -1,0 +1,216 @@
+"""Models are compared on equal terms, and the words claim no more than the runs show."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sparse_transformers.experiments.model_comparison.byte_baselines import ByteBaseline
+from sparse_transformers.experiments.model_comparison.figures import draw_comparison
+from sparse_transformers.experiments.model_comparison.measure import (
+    ModelComparison,
+    ModelComparisonSettings,
+    TrainedModel,
+    Validation,
+    compare_models,
+)
+from sparse_transformers.experiments.model_comparison.report import describe_comparison
+from sparse_transformers.models.attention_patterns import Causal, LocalWindow
+from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.utils.records import from_json, to_json
+
+SETTINGS = ModelComparisonSettings(
+    seq_len=32,
+    batch_size=2,
+    d_model=16,
+    n_layers=1,
+    n_heads=2,
+    window_size=4,
+    stride=4,
+    seconds=0.05,
+    n_seeds=2,
+    eval_every=5,
+    valid_windows=2,
+)
+NAMES = ["dense", "local", "strided"]
+
+
+def corpus() -> ByteCorpus:
+    text = b"the quick brown fox jumps over the lazy dog. " * 40
+    return ByteCorpus(torch.tensor(list(text), dtype=torch.uint8), name="a text")
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare_models(SETTINGS, corpus(), seed=5)
+
+
+def with_runs(
+    comparison: ModelComparison,
+    bits: dict[str, list[float]],
+    speed: dict[str, list[float]],
+    leaks: str | None = None,
+) -> ModelComparison:
+    """The same with runs of the given bits per byte and bytes per second, one for each seed."""
+    runs = [
+        TrainedModel(
+            name=name,
+            seed=seed,
+            steps=10,
+            train_seconds=10.0,
+            validations=(Validation(0.0, 0, 8.0), Validation(10.0, int(10 * rate), loss)),
+            leaks=name == leaks,
+            largest_leak=1.0 if name == leaks else 0.0,
+        )
+        for name in NAMES
+        for seed, (loss, rate) in enumerate(zip(bits[name], speed[name], strict=True))
+    ]
+    settings = replace(comparison.settings, n_seeds=len(bits["dense"]))
+    baselines = (ByteBaseline("single bytes", 4.5), ByteBaseline("pairs of bytes", 3.5))
+    return replace(comparison, runs=tuple(runs), settings=settings, baselines=baselines)
+
+
+def test_every_model_is_trained_with_every_seed_for_the_same_time(comparison):
+    assert [(run.name, run.seed) for run in comparison.runs] == [
+        ("dense", 5),
+        ("local", 5),
+        ("strided", 5),
+        ("local", 6),  # another model goes first
+        ("strided", 6),
+        ("dense", 6),
+    ]
+    for run in comparison.runs:
+        assert run.train_seconds >= SETTINGS.seconds
+        assert run.tokens == run.steps * SETTINGS.batch_size * SETTINGS.seq_len
+        assert run.validations[0].tokens == 0
+        assert run.validations[-1].bits_per_byte == run.final_bits
+
+
+def test_models_differ_in_the_pattern_alone(comparison):
+    assert [model.name for model in comparison.models] == NAMES
+    assert len({model.n_parameters for model in comparison.models}) == 1
+    dense, local, _ = comparison.models
+    pattern = LocalWindow(4) & Causal()
+    assert dense.density == 1
+    assert local.pattern == repr(LocalWindow(4))
+    assert local.density == pattern.allowed_pairs(32) / Causal().allowed_pairs(32)
+    assert all(model.step_bytes > 0 for model in comparison.models)
+
+
+def test_seed_decides_weights_and_batches(comparison):
+    untrained = [run.validations[0].bits_per_byte for run in comparison.runs]
+    again = compare_models(SETTINGS, corpus(), seed=5)
+    assert [run.validations[0].bits_per_byte for run in again.runs] == untrained
+    assert (
+        comparison.runs_of("dense")[0].validations[0]
+        != (comparison.runs_of("dense")[1].validations[0])
+    )
+
+
+def test_no_model_reads_ahead(comparison):
+    assert not any(run.leaks for run in comparison.runs)
+
+
+def test_comparison_survives_json(comparison):
+    assert from_json(ModelComparison, json.loads(json.dumps(to_json(comparison)))) == comparison
+
+
+def test_baselines_predict_the_bytes_that_the_models_predict(comparison):
+    assert comparison.predicted_bytes == SETTINGS.valid_windows * SETTINGS.seq_len
+    assert [baseline.name for baseline in comparison.baselines] == [
+        "single bytes",
+        "pairs of bytes",
+    ]
+
+
+def test_words_follow_a_sparse_model_that_wins(comparison):
+    text = describe_comparison(
+        with_runs(
+            comparison,
+            bits={"dense": [3.0, 3.1], "local": [2.8, 2.9], "strided": [3.2, 3.4]},
+            speed={"dense": [1000, 1000], "local": [2000, 2200], "strided": [500, 500]},
+        )
+    )
+    assert "*local window* model is lower than that of the dense one with each of 2 seeds" in text
+    assert "*strided* model is higher than that of the dense one with each of 2 seeds" in text
+    assert "*local window* model reads 2.10 times as many bytes per second" in text
+    assert "*strided* model reads 0.500 times as many bytes per second" in text
+    assert "in every run: dense, local window and strided.\n" in text
+    assert "| local window | " in text
+    assert "| 2.850 (2.800 to 2.900) |" in text
+
+
+def test_words_make_no_claim_within_the_spread(comparison):
+    text = describe_comparison(
+        with_runs(
+            comparison,
+            bits={"dense": [3.0, 3.1], "local": [2.8, 3.2], "strided": [3.4, 3.6]},
+            speed={"dense": [1000, 1000], "local": [900, 1100], "strided": [500, 500]},
+        )
+    )
+    assert "*local window* model does not differ from that of the dense one beyond" in text
+    assert "(0.90 to 1.10 over the seeds), which is no clear difference." in text
+    assert "in every run: dense and local window. Not better: strided," in text
+
+
+def test_words_admit_one_seed_and_missed_marks(comparison):
+    text = describe_comparison(
+        with_runs(
+            comparison,
+            bits={"dense": [3.6], "local": [3.4], "strided": [3.7]},
+            speed={"dense": [1000], "local": [900], "strided": [500]},
+        )
+    )
+    assert "which cannot tell a difference from luck" in text
+    assert "for 0.05 seconds with one seed;" in text
+    assert "in every run: local window. Not better: dense and strided," in text
+
+
+def test_words_denounce_a_leak(comparison):
+    values = {name: [1.0] for name in NAMES}
+    honest = describe_comparison(with_runs(comparison, values, values))
+    leaking = describe_comparison(with_runs(comparison, values, values, leaks="local"))
+    assert "none of them reads ahead" in honest
+    assert "**Predictions depend on later bytes in: local window.**" in leaking
+    assert "none of them reads ahead" not in leaking
+
+
+def test_words_warn_of_a_machine_that_was_busy(comparison):
+    bits = {name: [3.0, 3.0] for name in NAMES}
+    steady = {name: [1000, 1400] for name in NAMES}
+    quiet = describe_comparison(with_runs(comparison, bits, steady))
+    busy = describe_comparison(with_runs(comparison, bits, {**steady, "local": [200, 1000]}))
+    assert "Take care" not in quiet
+    assert "**Take care:** the speeds of the *local window* model differ by a factor of 5.0" in busy
+
+
+def test_words_about_memory_follow_the_measurement(comparison):
+    def described(*peaks):
+        pairs = zip(comparison.models, peaks, strict=True)
+        models = tuple(replace(model, step_bytes=peak) for model, peak in pairs)
+        return describe_comparison(replace(comparison, models=models))
+
+    assert "takes the same memory with every pattern" in described(1000, 1010, 1000)
+    assert "least memory with the *strided* pattern (500 B) and most with the *dense* one" in (
+        described(1000, 800, 500)
+    )
+
+
+def test_figure_draws_runs_marks_speed_and_memory(comparison):
+    bits = {"dense": [3.0, 3.1], "local": [2.8, 2.9], "strided": [3.2, 3.4]}
+    speed = {"dense": [1000, 3000], "local": [2000, 2000], "strided": [500, 500]}
+    drawn = with_runs(comparison, bits, speed)
+    seconds, tokens, speeds, memory = draw_comparison(drawn).axes
+    curves = [line for line in seconds.get_lines() if len(line.get_xdata()) == 2]
+    assert [line.get_ydata()[-1] for line in curves[:6]] == [3.0, 3.1, 2.8, 2.9, 3.2, 3.4]
+    assert tokens.get_lines()[0].get_xdata()[-1] == 10  # thousand bytes
+    assert [text.get_text() for text in seconds.texts] == [
+        "counting single bytes: 4.50",
+        "counting pairs of bytes: 3.50",
+    ]
+    assert [bar.get_width() for bar in speeds.patches] == [2.0, 2.0, 0.5]
+    assert speeds.get_lines()[0].get_xdata().tolist() == [1.0, 3.0]
+    assert [bar.get_width() for bar in memory.patches] == [
+        model.step_bytes / 2**20 for model in comparison.models
+    ]
