@@ -4,16 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sparse_transformers.claims.text_rows import split_words
-
-Probabilities = NDArray[np.float64]
-Codes = NDArray[np.intp]
+from sparse_transformers.utils.arrays import Codes, Probabilities
 
 
 def majority_probabilities(targets: Codes, n_rows: int, n_classes: int) -> Probabilities:

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
 from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.members import OutOfFold
-from sparse_transformers.utils.metrics.inverse_temperature import Logits, best_sharpness
+from sparse_transformers.utils.arrays import Logits, Probabilities
+from sparse_transformers.utils.metrics.inverse_temperature import best_sharpness
 
 Label = str | int | bool
-Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

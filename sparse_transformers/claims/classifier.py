@@ -18,13 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sparse_transformers.claims.calibration import (
-    ClaimCalibration,
-    Label,
-    Probabilities,
-    calibrate,
-    combine,
-)
+from sparse_transformers.claims.calibration import ClaimCalibration, Label, calibrate, combine
 from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.members import (
     OutOfFold,
@@ -53,7 +47,7 @@ from sparse_transformers.models.pretrained import (
 from sparse_transformers.training.checkpoint import recover_checkpoint, replaced_folder
 from sparse_transformers.training.data import pad_tokens
 from sparse_transformers.training.task import Batch
-from sparse_transformers.utils.metrics.inverse_temperature import Codes
+from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.records import from_json, to_json
 
 

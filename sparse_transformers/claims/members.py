@@ -27,7 +27,7 @@ from sparse_transformers.training.classification import ClassificationTask, bala
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.task import Batch
 from sparse_transformers.training.trainer import Trainer
-from sparse_transformers.utils.metrics.inverse_temperature import Codes, Logits
+from sparse_transformers.utils.arrays import Codes, Logits
 
 Reader = TransformerReader | NGramReader
 

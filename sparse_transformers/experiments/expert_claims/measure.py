@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparse_transformers.claims.baselines import majority_probabilities
 from sparse_transformers.claims.config import ClaimClassifierConfig
@@ -36,9 +35,8 @@ from sparse_transformers.experiments.truthfulness_evaluation.measure import (
     teaching_claims,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
+from sparse_transformers.utils.arrays import Codes, Probabilities
 
-Probabilities = NDArray[np.float64]
-Codes = NDArray[np.intp]
 Say = Callable[[str], object]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparse_transformers.claims.baselines import (
     bag_of_words_probabilities,
@@ -20,9 +19,7 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     NGRAMS,
     TRANSFORMER,
 )
-
-Probabilities = NDArray[np.float64]
-Codes = NDArray[np.intp]
+from sparse_transformers.utils.arrays import Codes, Probabilities
 
 READERS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
 CHARACTERS = (2, 5)

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.corpora import METADATA, TEXT, ClaimCorpus, make_corpus
@@ -29,12 +28,10 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.scores import score_claims
+from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.dataset_synthesis import synthesize_liar
 from sparse_transformers.utils.metrics.significance import PairedDifference, paired_bootstrap
 from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
-
-Probabilities = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 
 def teaching_claims(

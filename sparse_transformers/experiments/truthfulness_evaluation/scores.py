@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.metrics.calibration import (
     CalibrationNull,
     ReliabilityDiagram,
@@ -24,9 +25,6 @@ from sparse_transformers.utils.metrics.resampling import bootstrap_values, perce
 from sparse_transformers.utils.metrics.roc import RocCurve, roc_with_band
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.metrics.thresholds import ThresholdTable, threshold_analysis
-
-Probabilities = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 CONFIDENCE = 0.95
 THRESHOLDS = tuple(number / 50 for number in range(51))

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparse_transformers.utils.arrays import Floats
 from sparse_transformers.utils.metrics.label_encoding import Labels
-from sparse_transformers.utils.metrics.predictions import Floats, encode_truth
+from sparse_transformers.utils.metrics.predictions import encode_truth
 from sparse_transformers.utils.metrics.probability_bins import Bins, assign_bins
 from sparse_transformers.utils.metrics.significance import wilson_interval
 

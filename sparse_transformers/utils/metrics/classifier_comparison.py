@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparse_transformers.utils.arrays import Codes
 from sparse_transformers.utils.metrics.delong import delong_test, roc_auc
-from sparse_transformers.utils.metrics.label_encoding import Codes
 from sparse_transformers.utils.metrics.predictions import Predictions
 from sparse_transformers.utils.metrics.significance import (
     McNemarResult,

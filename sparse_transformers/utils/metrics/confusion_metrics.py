@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse_transformers.utils.arrays import Floats
+
 Counts = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 AVERAGES = ("weighted", "macro")
 

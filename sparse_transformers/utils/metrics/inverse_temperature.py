@@ -1,12 +1,9 @@
 """How sure a classifier may be: the reciprocal of its temperature, and its loss at that one."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sparse_transformers.utils.arrays import Codes, Logits
 from sparse_transformers.utils.metrics.temperature_scaling import fit_temperature
-
-Logits = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 
 def best_sharpness(targets: Codes, logits: Logits) -> float:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from sparse_transformers.utils.arrays import Codes
 
 Label = str | int | float | bool
 Labels = Sequence[Label]
-Codes = NDArray[np.intp]
 
 TRUTH_CLASSES: tuple[Label, ...] = ("false", "true")
 TASK_TYPES = ("binary", "multiclass", "ordinal")

@@ -5,10 +5,11 @@ from math import isfinite
 
 from numpy.typing import ArrayLike
 
+from sparse_transformers.utils.arrays import Codes, Floats
 from sparse_transformers.utils.metrics.calibration import calibration_null
-from sparse_transformers.utils.metrics.label_encoding import Codes, Label
+from sparse_transformers.utils.metrics.label_encoding import Label
 from sparse_transformers.utils.metrics.metric_table import BINNED_METRICS, Metric
-from sparse_transformers.utils.metrics.predictions import Floats, Predictions
+from sparse_transformers.utils.metrics.predictions import Predictions
 from sparse_transformers.utils.metrics.significance import Interval, bootstrap_interval
 
 _UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))

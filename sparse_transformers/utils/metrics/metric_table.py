@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import isnan
 
+from sparse_transformers.utils.arrays import Codes, Floats
 from sparse_transformers.utils.metrics.calibration import (
     adaptive_calibration_error,
     expected_calibration_error,
     maximum_calibration_error,
 )
-from sparse_transformers.utils.metrics.label_encoding import Codes
-from sparse_transformers.utils.metrics.predictions import Floats, Predictions
+from sparse_transformers.utils.metrics.predictions import Predictions
 from sparse_transformers.utils.metrics.probability_scores import (
     brier_score_of,
     negative_log_likelihood_of,

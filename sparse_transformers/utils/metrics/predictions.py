@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparse_transformers.utils.arrays import Codes, Floats
 from sparse_transformers.utils.metrics.label_encoding import (
-    Codes,
     Label,
     Labels,
     describe_classes,
     factorize,
     find_classes,
 )
-
-Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-6
 _SUM_ROUNDING = 1e-3

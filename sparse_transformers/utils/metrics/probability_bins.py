@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparse_transformers.utils.metrics.label_encoding import Codes
-from sparse_transformers.utils.metrics.predictions import Floats
+from sparse_transformers.utils.arrays import Codes, Floats
 
 BINNINGS = ("width", "mass")
 

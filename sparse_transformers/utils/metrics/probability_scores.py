@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score
 
+from sparse_transformers.utils.arrays import Codes, Floats
 from sparse_transformers.utils.metrics.delong import roc_auc
-from sparse_transformers.utils.metrics.label_encoding import Codes, Labels
-from sparse_transformers.utils.metrics.predictions import Floats, encode_truth
+from sparse_transformers.utils.metrics.label_encoding import Labels
+from sparse_transformers.utils.metrics.predictions import encode_truth
 from sparse_transformers.utils.metrics.probability_bins import assign_bins
 
 

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, log_softmax, softmax
 
-from sparse_transformers.utils.metrics.label_encoding import Codes, Labels, factorize, find_classes
-from sparse_transformers.utils.metrics.predictions import Floats, check_numbers
+from sparse_transformers.utils.arrays import Codes, Floats
+from sparse_transformers.utils.metrics.label_encoding import Labels, factorize, find_classes
+from sparse_transformers.utils.metrics.predictions import check_numbers
 
 _LOG_TEMPERATURE_LIMIT = 10.0
 MAX_TEMPERATURE = exp(_LOG_TEMPERATURE_LIMIT)

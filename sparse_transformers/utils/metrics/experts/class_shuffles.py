@@ -20,12 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparse_transformers.utils.metrics.label_encoding import (
-    Codes,
-    FactorizedLabels,
-    Label,
-    factorize,
-)
+from sparse_transformers.utils.arrays import Codes
+from sparse_transformers.utils.metrics.label_encoding import FactorizedLabels, Label, factorize
 
 Counts = NDArray[np.float64]
 

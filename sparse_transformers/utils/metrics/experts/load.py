@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import entr
 
-Floats = NDArray[np.float64]
+from sparse_transformers.utils.arrays import Floats
 
 
 @dataclass(frozen=True)
