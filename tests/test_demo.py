@@ -13,7 +13,8 @@ from sparse_transformers.claims.config import (
     TransformerReader,
 )
 from sparse_transformers.experiments.evidence_recall.model import Curriculum
-from sparse_transformers.experiments.tour import REPORT, RESULTS, render_report
+from sparse_transformers.experiments.tour import REPORT
+from sparse_transformers.experiments.tour_report import RESULTS, render_report
 from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 
 PROMISED = {
@@ -164,7 +165,7 @@ def test_chosen_sections_alone_are_run_and_the_rest_is_named(tmp_path, small_sec
     results = json.loads((tmp_path / RESULTS).read_text())
     assert list(results["sections"]) == ["attention_patterns"]
     report = (tmp_path / REPORT).read_text()
-    assert "## Not measured in this run\n\nEfficiency, Dense and sparse models, " in report
+    assert "Not measured in this run: Efficiency, Dense and sparse models, " in report
 
 
 def test_text_file_is_read_instead_of_the_default(tmp_path, small_sections):

@@ -2,8 +2,11 @@
 
 import dataclasses
 import types
-from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Record = TypeVar("Record")
 
@@ -35,6 +38,24 @@ def from_json(kind: type[Record], value: Any) -> Record:
         found = ", ".join(value) if isinstance(value, Mapping) else repr(value)
         raise ValueError(f"{kind.__name__} must have the fields {', '.join(fields)}, got {found}")
     return kind(**{name: _convert(fields[name], each) for name, each in value.items()})
+
+
+def to_frame(records: Iterable[Any]) -> "pd.DataFrame":
+    """Dataclasses of one kind as a tidy table: a row for each, a column for each field.
+
+    Fields that are dataclasses themselves stay what they are.
+
+    >>> from sparse_transformers.utils.metrics.significance import Interval
+    >>> to_frame([Interval(1, 0, 2), Interval(3, 2, 4)]).query("low > 1").estimate.tolist()
+    [3]
+    """
+    import pandas as pd
+
+    rows = [
+        {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+        for record in records
+    ]
+    return pd.DataFrame(rows)
 
 
 def _required(kind: Any) -> set[str]:

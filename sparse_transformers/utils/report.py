@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 NOT_MEASURED = "not measured"
+NO_VALUE = "–"
+"""In a cell of a table that cannot have a number."""
 NOTEWORTHY = 0.05
 """A smaller difference in speed is not called one."""
 
@@ -59,6 +61,11 @@ def times(ratio: float | None) -> str:
 def signed(value: float) -> str:
     """A difference with three decimals and its sign."""
     return f"{value:+.3f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 seed", "5 seeds"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def join(names: Sequence[str]) -> str:

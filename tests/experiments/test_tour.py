@@ -7,16 +7,9 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from sparse_transformers.experiments.tour import (
-    REPORT,
-    RESULTS,
-    Page,
-    Part,
-    Section,
-    prepare_tour,
-    render_report,
-    run_tour,
-)
+from sparse_transformers.experiments.section import Page, Part, Section
+from sparse_transformers.experiments.tour import REPORT, prepare_tour, run_tour
+from sparse_transformers.experiments.tour_report import RESULTS, render_report
 from sparse_transformers.training.data import ByteCorpus
 
 CORPUS = ByteCorpus(torch.arange(100, dtype=torch.uint8), name="a text")
@@ -41,6 +34,7 @@ def section(name: str, number: float = 1.5, **changes) -> Section:
         presets={"small": number, "large": 10 * number},
         result=Finding,
         run=lambda visit: Finding(visit.settings, visit.seed),
+        findings=lambda finding: [f"The number is {finding.number}."],
         parts=[Part("What?", "what.png", draw, lambda finding: f"It is {finding.number}.")],
     )
     return replace(first, **changes)
@@ -66,6 +60,10 @@ def test_tour_writes_results_figures_and_report(tmp_path):
     assert report.index("## One") < report.index("It is 1.5.") < report.index("It is 2.5.")
     assert "![What?](two/what.png)" in report
     assert "Not measured in this run" not in report
+    first_page = report[: report.index("\n## One")]
+    assert "- **One.** The number is 1.5.\n- **Two.** The number is 2.5.\n" in first_page
+    assert "- [One](#one)\n- [Two](#two)\n" in first_page
+    assert first_page.index("The number") < first_page.index("(#one)")
 
 
 def test_report_is_a_function_of_the_results_file(tmp_path):
@@ -90,7 +88,7 @@ def test_only_chosen_sections_are_run_and_the_others_are_named(tmp_path):
     results = run_tour(sections, "small", CORPUS, folder, only=["two"])
     assert results["sections"].keys() == {"two"}
     assert not (tmp_path / "one").exists()
-    assert "## Not measured in this run\n\nOne." in (tmp_path / REPORT).read_text()
+    assert "- Not measured in this run: One\n" in (tmp_path / REPORT).read_text()
 
 
 def test_preset_chooses_the_settings(tmp_path):
@@ -109,7 +107,7 @@ def test_interrupted_tour_leaves_what_was_finished(tmp_path):
         tour(sections, tmp_path)
     assert json.loads((tmp_path / RESULTS).read_text())["sections"].keys() == {"one"}
     report = (tmp_path / REPORT).read_text()
-    assert "## Not measured in this run\n\nTwo." in report
+    assert "- Not measured in this run: Two\n" in report
     assert render_report(json.loads((tmp_path / RESULTS).read_text()), sections) == report
 
 

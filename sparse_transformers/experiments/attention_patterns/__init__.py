@@ -6,7 +6,7 @@ from sparse_transformers.experiments.attention_patterns.measure import (
     PatternSurveySettings,
     survey_patterns,
 )
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 
 SECTION = Section(
     name="attention_patterns",
@@ -18,6 +18,7 @@ SECTION = Section(
     },
     result=PatternSurvey,
     run=lambda visit: survey_patterns(visit.settings, seed=visit.seed, say=visit.say),
+    findings=report.findings,
     parts=[
         Part(
             "Which earlier tokens may each token attend to?",

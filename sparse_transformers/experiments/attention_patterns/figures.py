@@ -20,8 +20,8 @@ from sparse_transformers.utils.plots.base import (
     plot_bars,
     plot_curves,
     plot_picture,
-    style_of,
 )
+from sparse_transformers.utils.plots.style import style_of
 
 REACH_CURVES = ("dense", "local", "dilated", "strided", "longformer", "block")
 """A readable choice; the strips beside the curves show all patterns."""

@@ -7,7 +7,7 @@ from sparse_transformers.experiments.dataset_analysis.measure import (
     survey_datasets,
     teaching_tables,
 )
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 
 SECTION = Section(
     name="dataset_analysis",
@@ -24,6 +24,7 @@ SECTION = Section(
         seed=visit.seed,
         say=visit.say,
     ),
+    findings=report.findings,
     parts=[
         Part(
             "How are the labels spread, and is the table sound?",

@@ -10,9 +10,9 @@ from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurv
 from sparse_transformers.utils.analysis.dataset_records import BiasAnalysis
 from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.analysis.label_probes import LabelProbes
-from sparse_transformers.utils.plots.base import GRID_COLOR, plot_bars
+from sparse_transformers.utils.plots.base import plot_bars
+from sparse_transformers.utils.plots.style import GRID_COLOR, WIDTH
 
-WIDTH = 9.2
 MOST_COLUMNS = 8
 MOST_WORDS = 10
 

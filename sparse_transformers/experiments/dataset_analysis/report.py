@@ -201,3 +201,8 @@ def _on_phrases(dataset: SurveyedDataset) -> str:
     patterns = dataset.analysis.text_analysis[str(dataset.main_text)].common_patterns
     phrases = list(patterns.common_phrases)[:MOST_WORDS]
     return f"*{dataset.name}*: words that stand together more than chance: {join(phrases)}."
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

@@ -6,7 +6,7 @@ from sparse_transformers.experiments.efficiency_analysis.measure import (
     AttentionScalingSettings,
     measure_attention_scaling,
 )
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 
 SECTION = Section(
     name="efficiency_analysis",
@@ -35,6 +35,7 @@ SECTION = Section(
     },
     result=AttentionScaling,
     run=lambda visit: measure_attention_scaling(visit.settings, seed=visit.seed, say=visit.say),
+    findings=report.findings,
     parts=[
         Part(
             "How does the time grow with the length?",

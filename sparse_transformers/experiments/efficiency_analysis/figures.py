@@ -9,13 +9,12 @@ from sparse_transformers.efficiency.scaling_law import PowerLaw
 from sparse_transformers.experiments.efficiency_analysis.measure import AttentionScaling
 from sparse_transformers.utils.plots.base import (
     Curve,
-    Style,
     plot_curves,
     plot_table,
     short_bytes,
     short_count,
-    style_of,
 )
+from sparse_transformers.utils.plots.style import Style, style_of
 
 MIB = 1 << 20
 MARKERS = "o^sDvP"

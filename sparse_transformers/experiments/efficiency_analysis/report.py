@@ -241,3 +241,8 @@ def _memory_verdicts(scaling: AttentionScaling) -> list[str]:
 def _counted_settings(scaling: AttentionScaling) -> list[tuple[str, float]]:
     """Which patterns were counted, in order."""
     return list(dict.fromkeys((cost.name, cost.setting) for cost in scaling.costs))
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

@@ -7,7 +7,7 @@ from sparse_transformers.experiments.evidence_recall.measure import (
     measure_evidence_recall,
 )
 from sparse_transformers.experiments.evidence_recall.model import Curriculum
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 
 SECTION = Section(
     name="evidence_recall",
@@ -33,6 +33,7 @@ SECTION = Section(
     run=lambda visit: measure_evidence_recall(
         visit.settings, seed=visit.seed, say=visit.say, progress=visit.progress
     ),
+    findings=report.findings,
     parts=[
         Part(
             "How far back does a model find evidence?",
@@ -47,4 +48,6 @@ SECTION = Section(
             report.describe_reach,
         ),
     ],
+    summary=report.summarise,
+    highlight=report.highlight,
 )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -31,16 +32,22 @@ from sparse_transformers.experiments.evidence_recall.model import (
 )
 from sparse_transformers.experiments.evidence_recall.patterns import (
     ALWAYS_SEEN,
-    ARMS,
-    EvidenceArm,
-    evidence_arm,
+    ATTENTIONS,
+    TestedAttention,
+    tested_attention,
 )
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.utils.metrics.significance import Interval, wilson_interval
+from sparse_transformers.utils.records import to_frame
 
 SEEN, REACHED, UNREACHED = "one layer", "all layers", "out of reach"
-REACHES = (SEEN, REACHED, UNREACHED)
-"""What the rule predicts: the fact is seen directly, only by way of other tokens, or not at all."""
+REACHES = {
+    SEEN: "fact seen in one layer",
+    REACHED: "only by way of other tokens",
+    UNREACHED: "out of reach",
+}
+"""What the rule predicts of a fact, and how figures and tables call it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class EvidenceRecallSettings:
     Attributes:
         curriculum: of the dense model.
         lengths: tokens of facts and filler to test at.
-        keys_per_query: how many keys a query of every sparse arm sees, about.
+        keys_per_query: how many keys a query of every sparse attention sees, about.
         n_documents: for each length and seed; 16 claims each.
         n_seeds: models, each with weights, training documents and test documents of its own.
         adaptation_steps: how long the dense model trains on with each pattern before it is tested
@@ -81,7 +88,7 @@ class Verdicts:
     """How many verdicts were right.
 
     Attributes:
-        arm: name of the attention.
+        attention: one of `ATTENTIONS`.
         seq_len: tokens of facts and filler.
         seed: of model and documents.
         adapted: whether the model was trained on with this attention.
@@ -92,7 +99,7 @@ class Verdicts:
         n_right: how many verdicts were right.
     """
 
-    arm: str
+    attention: str
     seq_len: int
     seed: int
     adapted: bool
@@ -109,36 +116,38 @@ class EvidenceRecall:
     Attributes:
         settings: as given.
         models: the dense model of each seed.
-        arms: what each attention costs at each length.
-        verdicts: by arm, length, seed, reach and distance.
-        most_change_from_beyond: the largest change of a verdict's logits, over all arms, when every
-            token out of reach was replaced.
+        attentions: what each costs at each length.
+        verdicts: by attention, length, seed, reach and distance.
+        most_change_from_beyond: the largest change of a verdict's logits, over all attentions, when
+            every token out of reach was replaced.
         example: a short document, read aloud.
     """
 
     settings: EvidenceRecallSettings
     models: tuple[TrainedModel, ...]
-    arms: tuple[EvidenceArm, ...]
+    attentions: tuple[TestedAttention, ...]
     verdicts: tuple[Verdicts, ...]
     most_change_from_beyond: float
     example: str
 
     @property
-    def arm_names(self) -> list[str]:
-        """The arms, in the order of the tables."""
-        return list(dict.fromkeys(arm.name for arm in self.arms))
+    def longest(self) -> int:
+        """The greatest length, in tokens of facts and filler."""
+        return max(self.settings.lengths)
 
-    def arm(self, name: str, seq_len: int) -> EvidenceArm:
-        """What an arm costs at a length."""
-        return next(each for each in self.arms if (each.name, each.seq_len) == (name, seq_len))
+    def frame(self) -> pd.DataFrame:
+        """The verdicts as a tidy table."""
+        return to_frame(self.verdicts)
 
-    def chosen(self, **wanted: object) -> list[Verdicts]:
-        """The verdicts whose fields have these values."""
-        return [
-            each
-            for each in self.verdicts
-            if all(getattr(each, field) == value for field, value in wanted.items())
-        ]
+    def density(self, name: str, seq_len: int) -> float:
+        """Which share of the causal pairs an attention attends to."""
+        [found] = [each for each in self.attentions if (each.name, each.seq_len) == (name, seq_len)]
+        return found.density
+
+
+def accuracy(verdicts: pd.DataFrame) -> Interval:
+    """The share of right verdicts, with its Wilson interval."""
+    return wilson_interval(int(verdicts.n_right.sum()), int(verdicts.n_claims.sum()))
 
 
 def measure_evidence_recall(
@@ -159,10 +168,10 @@ def measure_evidence_recall(
     models: list[TrainedModel] = []
     verdicts: list[Verdicts] = []
     change = 0.0
-    arms = {
-        (name, seq_len): evidence_arm(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
+    attentions = {
+        (name, seq_len): tested_attention(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
         for seq_len in settings.lengths
-        for name in ARMS
+        for name in ATTENTIONS
     }
     for model_seed in range(seed, seed + settings.n_seeds):
         say(f"learning to check claims, seed {model_seed}")
@@ -171,27 +180,29 @@ def measure_evidence_recall(
             dense, settings.curriculum, seed=model_seed, progress=progress
         )
         models.append(TrainedModel(model_seed, tuple(stages), seconds))
-        for name in ARMS:
+        for name in ATTENTIONS:
             say(f"checking claims with {name} attention, seed {model_seed}")
             tested = [(False, dense)]
             if settings.adaptation_steps and name not in ALWAYS_SEEN:
                 tested.append((True, _adapt(dense, name, settings, model_seed, progress)))
             for adapted, weights in tested:
                 for seq_len in settings.lengths:
-                    arm = arms[name, seq_len]
-                    model = with_attention(weights, **arm.model_changes())
+                    attention = attentions[name, seq_len]
+                    model = with_attention(weights, **attention.model_changes())
                     documents = _test_documents(seq_len, settings.n_documents, model_seed)
                     right = verdict_logits_of(model, documents).argmax(-1) == documents.is_true
-                    reach = _reach_of_claims(arm.rule(), documents, dense.config.n_layers)
+                    reach = _reach_of_claims(attention.rule(), documents, dense.config.n_layers)
                     verdicts += _count(name, seq_len, model_seed, adapted, right, reach, documents)
-                    change = max(change, change_from_beyond(model, arm.rule(), documents))
+                    change = max(change, change_from_beyond(model, attention.rule(), documents))
     example = make_documents(
         1, 24, n_facts=6, n_claims=2, generator=torch.Generator().manual_seed(seed)
     )
     return EvidenceRecall(
         settings=settings,
         models=tuple(models),
-        arms=tuple(replace(arm, seq_len=seq_len) for (_, seq_len), arm in arms.items()),
+        attentions=tuple(
+            replace(attention, seq_len=seq_len) for (_, seq_len), attention in attentions.items()
+        ),
         verdicts=tuple(verdicts),
         most_change_from_beyond=change,
         example=read_aloud(example.input_ids[0]),
@@ -203,8 +214,8 @@ def tokens_in_reach(
 ) -> Bool[Tensor, "claims tokens"]:
     """Which tokens can influence the output of a model with a token shift at some positions.
 
-    In each layer a token hears the keys that the rule shows it; a key holds the token before as
-    well, and so does the feed-forward part's input.
+    In each layer a token reads the keys that the rule allows. With the token shift a key holds the
+    token before as well, and so does the input of the feed-forward part.
     """
     tokens = torch.arange(seq_len)
     sees = torch.as_tensor(rule.allows(tokens[:, None], tokens)).broadcast_to(seq_len, seq_len)
@@ -225,8 +236,8 @@ def _adapt(
 ) -> SparseTransformer:
     """The dense model, trained on with another attention."""
     seq_len = settings.adaptation_length
-    arm = evidence_arm(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
-    model = with_attention(dense, **arm.model_changes())
+    attention = tested_attention(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
+    model = with_attention(dense, **attention.model_changes())
     more = replace(
         settings.curriculum,
         lengths=(seq_len,),
@@ -262,7 +273,7 @@ def _reach_of_claims(
 
 
 def _count(
-    arm: str,
+    attention: str,
     seq_len: int,
     seed: int,
     adapted: bool,
@@ -278,7 +289,9 @@ def _count(
             if chosen.any():
                 n_claims, n_right = int(chosen.sum()), int(right[chosen].sum())
                 counts.append(
-                    Verdicts(arm, seq_len, seed, adapted, name, 1 << exponent, n_claims, n_right)
+                    Verdicts(
+                        attention, seq_len, seed, adapted, name, 1 << exponent, n_claims, n_right
+                    )
                 )
     return counts
 

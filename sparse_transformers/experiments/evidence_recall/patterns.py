@@ -10,7 +10,7 @@ from sparse_transformers.models.pattern_base import AttentionPattern, Causal
 Choice = dict[str, Any]
 
 ALWAYS_SEEN = ("dense", "top_k")
-"""Arms whose rule hides nothing that is earlier."""
+"""Attentions whose rule hides nothing that is earlier."""
 
 N_SINKS = 4
 N_GLOBAL = 16
@@ -18,11 +18,11 @@ BLOCK = 16
 
 
 @dataclass(frozen=True)
-class EvidenceArm:
+class TestedAttention:
     """One attention at one length.
 
     Attributes:
-        name: of the arm.
+        name: one of `ATTENTIONS`.
         seq_len: tokens.
         attention: the choice that a configuration takes.
         top_k: keys that are selected by content among those; None for all of them.
@@ -52,30 +52,30 @@ class EvidenceArm:
         return _rule(self.attention)
 
 
-def evidence_arm(name: str, seq_len: int, keys_per_query: int) -> EvidenceArm:
-    """The arm called `name`, sized so that it attends to about as many pairs as a window would.
+def tested_attention(name: str, seq_len: int, keys_per_query: int) -> TestedAttention:
+    """The attention called `name`, sized to attend to about as many pairs as a window.
 
     Args:
-        name: one of `ARMS`.
+        name: one of `ATTENTIONS`.
         seq_len: tokens, for which the pairs are counted.
         keys_per_query: the window.
 
     Raises:
-        ValueError: there is no such arm.
+        ValueError: there is no such attention.
     """
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}; known are {', '.join(ARMS)}")
+    if name not in ATTENTIONS:
+        raise ValueError(f"unknown attention {name!r}; known are {', '.join(ATTENTIONS)}")
     causal_pairs = seq_len * (seq_len + 1) // 2
     window = min(keys_per_query, seq_len)
     budget = window * seq_len - window * (window - 1) // 2
     if name in ALWAYS_SEEN:
         top_k = None if name == "dense" else keys_per_query
         pairs = causal_pairs if name == "dense" else budget
-        return EvidenceArm(name, seq_len, {"name": "dense"}, top_k, pairs, causal_pairs)
-    candidates = ARMS[name](seq_len, keys_per_query)
+        return TestedAttention(name, seq_len, {"name": "dense"}, top_k, pairs, causal_pairs)
+    candidates = ATTENTIONS[name](seq_len, keys_per_query)
     counted = [(choice, _rule(choice).allowed_pairs(seq_len)) for choice in candidates]
     choice, pairs = min(counted, key=lambda each: abs(each[1] - budget))
-    return EvidenceArm(name, seq_len, choice, None, pairs, causal_pairs)
+    return TestedAttention(name, seq_len, choice, None, pairs, causal_pairs)
 
 
 def _rule(choice: Choice) -> AttentionPattern:
@@ -125,7 +125,7 @@ def _sizes(low: int, high: int) -> Iterable[int]:
     return range(max(1, low), high + 1, max(1, (high - low) // 16))
 
 
-ARMS: dict[str, Callable[[int, int], list[Choice]]] = {
+ATTENTIONS: dict[str, Callable[[int, int], list[Choice]]] = {
     "dense": _local,
     "top_k": _local,
     "local": _local,

@@ -3,7 +3,7 @@
 from sparse_transformers.experiments.expert_claims import figures, report
 from sparse_transformers.experiments.expert_claims.measure import measure_expert_claims
 from sparse_transformers.experiments.expert_claims.records import ExpertClaims, ExpertClaimsSettings
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 
 SECTION = Section(
@@ -24,6 +24,7 @@ SECTION = Section(
     run=lambda visit: measure_expert_claims(
         visit.settings, visit.tables, seed=visit.seed, say=visit.say, progress=visit.progress
     ),
+    findings=report.findings,
     parts=[
         Part(
             "Do experts help to tell true from false?",

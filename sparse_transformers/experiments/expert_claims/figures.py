@@ -21,9 +21,8 @@ from sparse_transformers.experiments.expert_claims.records import (
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import MAJORITY
 from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.plots.base import GRID_COLOR
+from sparse_transformers.utils.plots.style import GRID_COLOR, WIDTH
 
-WIDTH = 9.2
 COLORS = {EXPERTS: "#D55E00", TWIN: "#0072B2", WIDE: "#56B4E9", MAJORITY: "#777777"}
 DASHES = ("--", ":")
 SEED_OFFSET = 0.22  # below the mean, so that neither hides the other

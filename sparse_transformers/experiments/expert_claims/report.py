@@ -14,9 +14,7 @@ from sparse_transformers.experiments.expert_claims.records import (
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
 from sparse_transformers.utils.metrics.significance import PairedDifference
-from sparse_transformers.utils.report import bullets, number, percent, prose, table
-
-NO_VALUE = "–"
+from sparse_transformers.utils.report import NO_VALUE, bullets, number, percent, prose, table
 
 
 def describe_expert_claims(claims: ExpertClaims) -> str:
@@ -154,3 +152,8 @@ def _balance(arm: ExpertClaimsArm) -> str:
 
 def _seeds(n_seeds: int) -> str:
     return "the one seed" if n_seeds == 1 else f"{n_seeds} seeds"
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

@@ -3,7 +3,7 @@
 from sparse_transformers.experiments.expert_routing import figures, report
 from sparse_transformers.experiments.expert_routing.measure import study_experts
 from sparse_transformers.experiments.expert_routing.records import ExpertStudy, ExpertStudySettings
-from sparse_transformers.experiments.tour import Page, Part, Section
+from sparse_transformers.experiments.section import Page, Part, Section
 
 SECTION = Section(
     name="expert_routing",
@@ -35,6 +35,7 @@ SECTION = Section(
     run=lambda visit: study_experts(
         visit.settings, seed=visit.seed, say=visit.say, progress=visit.progress
     ),
+    findings=report.findings,
     parts=[
         Part(
             "Who reads what?",

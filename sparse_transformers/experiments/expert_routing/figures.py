@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparse_transformers.experiments.expert_routing.records import LABELS, ExpertStudy
 from sparse_transformers.experiments.expert_routing.variants import ARMS, BALANCING, FROZEN, HASH
 from sparse_transformers.utils.metrics.significance import Interval, mean_interval
-from sparse_transformers.utils.plots.base import GRID_COLOR, plot_table
+from sparse_transformers.utils.plots.base import plot_table
 from sparse_transformers.utils.plots.expert_balance import (
     plot_balance_over_training,
     plot_drop_rate,
@@ -25,9 +25,8 @@ from sparse_transformers.utils.plots.expert_load import (
     plot_specialization,
 )
 from sparse_transformers.utils.plots.sankey import flow_nodes_and_links, sankey_html
-from sparse_transformers.utils.plots.truthfulness import COLORS, REFERENCE_COLOR
+from sparse_transformers.utils.plots.style import COLORS, GRID_COLOR, REFERENCE_COLOR, WIDTH
 
-WIDTH = 9.2
 ARM_COLORS = {arm.label: color for arm, color in zip(ARMS.values(), cycle(COLORS), strict=False)}
 SHOWN_SCORES = (-0.3, 1.2)
 """Whiskers of few seeds may be longer, and are cut at the frame."""

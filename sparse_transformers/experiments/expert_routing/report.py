@@ -15,9 +15,8 @@ from sparse_transformers.experiments.expert_routing.variants import (
 )
 from sparse_transformers.interpretability.routing_statistics import LayerStatistics
 from sparse_transformers.utils.metrics.significance import Interval, mean_interval
-from sparse_transformers.utils.report import bullets, join, number, percent, prose, table
+from sparse_transformers.utils.report import NO_VALUE, bullets, join, number, percent, prose, table
 
-NO_VALUE = "–"
 ENOUGH_SEEDS = 5
 BEYOND = "kind given word, position"
 """What needs content other than the word: the label that the verdict on specialization rests on."""
@@ -403,3 +402,8 @@ def _mean(values: Iterable[float]) -> float:
 
 def _signed(gap: Interval) -> str:
     return f"{gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

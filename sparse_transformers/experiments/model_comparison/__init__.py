@@ -6,7 +6,7 @@ from sparse_transformers.experiments.model_comparison.measure import (
     ModelComparisonSettings,
     compare_models,
 )
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 
 SECTION = Section(
     name="model_comparison",
@@ -25,6 +25,7 @@ SECTION = Section(
         progress=visit.progress,
     ),
     check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
+    findings=report.findings,
     parts=[
         Part(
             "Which model learns most in the same time?",

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.model_comparison.measure import ModelComparison
-from sparse_transformers.utils.plots.base import Curve, plot_bars, plot_curves, style_of
+from sparse_transformers.utils.plots.base import Curve, plot_bars, plot_curves
+from sparse_transformers.utils.plots.style import style_of
 
 MIB = 1 << 20
 

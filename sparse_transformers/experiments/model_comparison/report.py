@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from sparse_transformers.experiments.model_comparison.measure import ComparedModel, ModelComparison
-from sparse_transformers.utils.plots.base import short_bytes, style_of
+from sparse_transformers.utils.plots.base import short_bytes
+from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.report import (
     bullets,
     compare_losses,
@@ -171,3 +172,8 @@ def _mean_and_range(values: Sequence[float], form: str) -> str:
 
 def _range(values: Sequence[float], form: str) -> str:
     return f"{form.format(min(values))} to {form.format(max(values))}"
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

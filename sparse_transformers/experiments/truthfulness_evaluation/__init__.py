@@ -1,7 +1,7 @@
 """How well a trained classifier tells true claims from false ones."""
 
 from sparse_transformers.claims.tables import JUDGED, LIAR
-from sparse_transformers.experiments.tour import Part, Section, Visit
+from sparse_transformers.experiments.section import Part, Section, Visit
 from sparse_transformers.experiments.truthfulness_evaluation import figures, report
 from sparse_transformers.experiments.truthfulness_evaluation.measure import (
     evaluate_claims,
@@ -39,6 +39,7 @@ SECTION = Section(
     },
     result=ClaimEvaluation,
     run=_run,
+    findings=report.findings,
     parts=[
         Part(
             "How well is true told from false?",

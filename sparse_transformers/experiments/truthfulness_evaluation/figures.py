@@ -18,13 +18,13 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
 )
 from sparse_transformers.utils.plots.probabilities import plot_reliability, plot_threshold_curves
+from sparse_transformers.utils.plots.style import WIDTH
 from sparse_transformers.utils.plots.truthfulness import (
     plot_confusion_matrix,
     plot_metric_bars,
     plot_roc,
 )
 
-WIDTH = 9.2
 MODEL_COLORS = {LINEAR: "#999999", NGRAMS: "#E69F00", TRANSFORMER: "#0072B2", BOTH: "#117A65"}
 LEAK_COLOR = "#E3B7B0"
 

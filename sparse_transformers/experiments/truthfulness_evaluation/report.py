@@ -13,9 +13,15 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
 )
 from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.report import NOT_MEASURED, bullets, number, percent, prose, table
-
-NO_VALUE = "–"
+from sparse_transformers.utils.report import (
+    NO_VALUE,
+    NOT_MEASURED,
+    bullets,
+    number,
+    percent,
+    prose,
+    table,
+)
 
 
 def describe_accuracies(evaluation: ClaimEvaluation) -> str:
@@ -215,3 +221,8 @@ def _range(interval: Interval) -> str:
 
 def _percents(interval: Interval) -> str:
     return f"{interval.low:.1%} to {interval.high:.1%}"
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

@@ -1,7 +1,7 @@
 """Multiple choice between true and false answers."""
 
 from sparse_transformers.claims.tables import TRUTHFULQA
-from sparse_transformers.experiments.tour import Part, Section
+from sparse_transformers.experiments.section import Part, Section
 from sparse_transformers.experiments.truthfulqa_choices import figures, report
 from sparse_transformers.experiments.truthfulqa_choices.measure import (
     TruthfulQAChoices,
@@ -27,6 +27,7 @@ SECTION = Section(
         progress=visit.progress,
     ),
     check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
+    findings=report.findings,
     parts=[
         Part(
             "Which answer is the model's first choice?",

@@ -63,3 +63,8 @@ def _verdicts(choices: TruthfulQAChoices) -> list[str]:
 
 def _mc1(means: McMeans) -> float:
     return means.mc1.estimate
+
+
+def findings(result: object) -> list[str]:
+    """To be written."""
+    return []

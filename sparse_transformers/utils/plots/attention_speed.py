@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sparse_transformers.utils.plots.base import Curve, Style, plot_curves
+from sparse_transformers.utils.plots.base import Curve, plot_curves
+from sparse_transformers.utils.plots.style import Style
 
 COLORS = ("#222222", "#0072B2", "#D55E00", "#E69F00", "#8C6D31", "#CC79A7", "#117A65", "#7A4E9E")
 MARKERS = "osv^DPXh"

@@ -1,8 +1,4 @@
-"""Plots that know nothing of experiments: axes in, axes out, nothing saved, no style changed.
-
-One pattern has one colour, one marker and one label wherever it is drawn. The colours are those of
-Okabe and Ito (2008), which people with colour-blindness can tell apart, and neutral ones.
-"""
+"""Curves, bars and tables that know nothing of experiments: axes in, axes out, nothing saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,45 +10,9 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_rgb
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-
-@dataclass(frozen=True)
-class Style:
-    """How one thing looks and is called in every figure."""
-
-    label: str
-    color: str
-    marker: str = "o"
-
-
-STYLES = {
-    "dense": Style("dense", "#222222", "s"),
-    "local": Style("local window", "#0072B2", "o"),
-    "dilated": Style("dilated window", "#56B4E9", "v"),
-    "strided": Style("strided", "#E69F00", "^"),
-    "fixed": Style("fixed", "#D55E00", "D"),
-    "longformer": Style("Longformer", "#CC79A7", "P"),
-    "bigbird": Style("BigBird", "#7A4E9E", "X"),
-    "sinks": Style("sinks + window", "#117A65", "h"),
-    "top_k": Style("exact top-k", "#B2182B", "p"),
-    "block": Style("block sparse", "#35B779", "<"),
-    "random": Style("random pairs", "#999999", ">"),
-    "masked": Style("dense with a mask", "#8C6D31", "d"),
-    "stored": Style("dense, scores stored", "#777777", "*"),
-}
+from sparse_transformers.utils.plots.style import GRID_COLOR, Style, new_axes
 
 FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
-GRID_COLOR = "#DDDDDD"
-
-
-def style_of(name: str) -> Style:
-    """The style called `name` in `STYLES`.
-
-    Raises:
-        ValueError: there is none; the message lists those that there are.
-    """
-    if name not in STYLES:
-        raise ValueError(f"unknown style {name!r}; known are {', '.join(STYLES)}")
-    return STYLES[name]
 
 
 @dataclass(frozen=True)
@@ -80,7 +40,7 @@ def plot_picture(
         title: above the axes.
         ax: where to draw; None makes a new figure.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     codes = np.array([[characters.index(each) for each in row] for row in picture])
     colors = ListedColormap([ALLOWED_COLOR, FORBIDDEN_COLOR, FUTURE_COLOR])
     ax.imshow(codes, cmap=colors, vmin=0, vmax=2, interpolation="nearest")
@@ -116,7 +76,7 @@ def plot_curves(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw lines with a marker at every point, and the interval of each point as a whisker."""
-    ax = _axes(ax)
+    ax = new_axes(ax)
     for curve in curves:
         error = None
         if curve.low is not None and curve.high is not None:
@@ -159,6 +119,7 @@ def plot_bars(
     xlabel: str,
     number: str = "{:.1f}",
     intervals: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
+    missing: str = "not measured",
     log_x: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
@@ -172,10 +133,11 @@ def plot_bars(
         xlabel: what the length means, with its unit.
         number: how the number at the end of a bar is written.
         intervals: for a kind of bar, the interval around each length.
+        missing: what stands in the place of a bar without a length.
         log_x: use a logarithmic axis.
         ax: where to draw; None makes a new figure.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     height = 0.8 / len(bars)
     for nth, (kind, lengths) in enumerate(bars.items()):
         places = np.arange(len(groups)) + (nth - (len(bars) - 1) / 2) * height
@@ -187,7 +149,7 @@ def plot_bars(
             if span is not None:
                 ax.plot(span, [place, place], color="#444444", linewidth=1)
                 end = max(end, span[1])
-            text = "not measured" if length is None else number.format(length)
+            text = missing if length is None else number.format(length)
             ax.annotate(
                 text,
                 (end, place),
@@ -236,7 +198,7 @@ def plot_table(
         cmap: a perceptually uniform colour map.
         ax: where to draw; None makes a new figure.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     grid = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float)
     low, high = limits or (np.nanmin(grid), np.nanmax(grid))
     norm = LogNorm(low, high) if log else Normalize(low, high)
@@ -287,9 +249,3 @@ def short_bytes(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f} B"
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
-    return ax

@@ -8,14 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from sparse_transformers.utils.plots.expert_load import (
-    MARKERS,
-    Colors,
-    arm_colors,
-    finish,
-    new_axes,
-)
-from sparse_transformers.utils.plots.truthfulness import REFERENCE_COLOR
+from sparse_transformers.utils.plots.expert_load import Colors, arm_colors
+from sparse_transformers.utils.plots.style import MARKERS, REFERENCE_COLOR, finish, new_axes
 
 DASHES = ("-", "--", "-.", ":")
 

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.plots.expert_load import new_axes
-from sparse_transformers.utils.plots.truthfulness import COLORS
+from sparse_transformers.utils.plots.style import COLORS, new_axes
 
 if TYPE_CHECKING:
     from networkx import DiGraph

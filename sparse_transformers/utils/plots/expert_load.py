@@ -8,7 +8,6 @@ keep its colour from figure to figure.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -16,10 +15,9 @@ from numpy.typing import ArrayLike
 
 from sparse_transformers.utils.metrics.experts.load import load_fractions
 from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.plots.base import GRID_COLOR, plot_table
-from sparse_transformers.utils.plots.truthfulness import COLORS
+from sparse_transformers.utils.plots.base import plot_table
+from sparse_transformers.utils.plots.style import COLORS, GRID_COLOR, MARKERS, finish, new_axes
 
-MARKERS = "osv^DPXh"
 MOST_NUMBERED_EXPERTS = 16
 """Numbers in the cells of a larger table could not be read."""
 
@@ -225,13 +223,6 @@ def plot_expert_similarity(
     return ax
 
 
-def new_axes(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure."""
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
-    return ax
-
-
 def arm_colors(names: Iterable[str], colors: Colors | None) -> list[tuple[str, str]]:
     """Each arm's name and colour.
 
@@ -244,21 +235,3 @@ def arm_colors(names: Iterable[str], colors: Colors | None) -> list[tuple[str, s
     if missing:
         raise ValueError(f"colors must have all arms, got none for {', '.join(missing)}")
     return [(name, chosen[name]) for name in names]
-
-
-def finish(ax: Axes, title: str, xlabel: str, ylabel: str, *, grid: str = "y") -> None:
-    """Names, a grid behind the data, and a legend under all of it, where it hides nothing."""
-    ax.set_title(title, fontsize=10)
-    ax.set_xlabel(xlabel, fontsize=9)
-    ax.set_ylabel(ylabel, fontsize=9)
-    ax.grid(axis=grid, color=GRID_COLOR, linewidth=0.6)  # type: ignore[arg-type]
-    ax.set_axisbelow(True)
-    ax.tick_params(labelsize=8)
-    ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=5,
-        ncols=2,  # fits under half of a figure
-        fontsize=8,
-        frameon=False,
-    )

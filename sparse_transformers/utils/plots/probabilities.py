@@ -9,13 +9,9 @@ from matplotlib.axes import Axes
 
 from sparse_transformers.utils.metrics.calibration import CalibrationNull, ReliabilityDiagram
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice, ThresholdTable
-from sparse_transformers.utils.plots.base import Curve, Style, plot_curves
-from sparse_transformers.utils.plots.truthfulness import (
-    COLORS,
-    NO_MARKER,
-    REFERENCE_COLOR,
-    UNIT_LIMITS,
-)
+from sparse_transformers.utils.plots.base import Curve, plot_curves
+from sparse_transformers.utils.plots.style import COLORS, REFERENCE_COLOR, Style
+from sparse_transformers.utils.plots.truthfulness import NO_MARKER, UNIT_LIMITS
 
 MEASURES = {
     "precision": "precision",

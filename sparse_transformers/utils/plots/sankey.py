@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from sparse_transformers.utils.plots.truthfulness import COLORS
+from sparse_transformers.utils.plots.style import COLORS
 
 if TYPE_CHECKING:
     from networkx import DiGraph

@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from sparse_transformers.utils.metrics.roc import RocCurve
 from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.plots.base import Curve, Style, plot_bars, plot_curves, plot_table
+from sparse_transformers.utils.plots.base import Curve, plot_bars, plot_curves, plot_table
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    DASHES,
+    REFERENCE_COLOR,
+    Style,
+    legend_below,
+    new_axes,
+)
 
-COLORS = ("#0072B2", "#D55E00", "#117A65", "#CC79A7", "#E69F00", "#7A4E9E", "#56B4E9", "#8C6D31")
-"""Of arms or measures, in the order in which they are passed."""
-
-REFERENCE_COLOR = "#777777"
 NO_MARKER = ""
-DASHES = ("--", ":", "-.")
 UNIT_LIMITS = (-0.01, 1.01)
 
 
@@ -37,8 +38,7 @@ def plot_roc(
         title: above the axes.
         ax: where to draw; None makes a new figure.
     """
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+    ax = new_axes(ax)
     lines = []
     for (name, curve), color in zip(curves.items(), cycle(COLORS), strict=False):
         ax.fill_between(curve.fpr, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
@@ -55,7 +55,7 @@ def plot_roc(
     )
     ax.plot([0, 1], [0, 1], color=REFERENCE_COLOR, linestyle=":", linewidth=1, label="chance")
     ax.set(xlim=UNIT_LIMITS, ylim=UNIT_LIMITS, aspect="equal")
-    _legend_below(ax, *ax.get_legend_handles_labels())
+    legend_below(ax, *ax.get_legend_handles_labels(), ncols=1)
     return ax
 
 
@@ -151,22 +151,9 @@ def plot_metric_bars(
     for number in ax.texts:  # readable where a line crosses it
         number.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     if lines:
-        _legend_below(ax, lines, [str(line.get_label()) for line in lines])
+        legend_below(ax, lines, [str(line.get_label()) for line in lines], ncols=1)
     return ax
 
 
 def _roc_line(curve: RocCurve, style: Style, *, dashed: bool = False) -> Curve:
     return Curve(style, x=[0, *curve.fpr], y=[0, *curve.tpr], dashed=dashed)
-
-
-def _legend_below(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend under the label of the horizontal axis, where it hides nothing."""
-    ax.legend(
-        handles,
-        labels,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=5,
-        fontsize=7,
-        frameon=False,
-    )

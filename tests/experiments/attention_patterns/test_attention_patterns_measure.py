@@ -23,7 +23,7 @@ from sparse_transformers.experiments.attention_patterns.report import (
     describe_reach,
 )
 from sparse_transformers.models.attention_patterns import Causal
-from sparse_transformers.utils.plots.base import style_of
+from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.records import from_json, to_json
 
 SETTINGS = PatternSurveySettings(

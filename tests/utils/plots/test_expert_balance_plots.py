@@ -10,7 +10,7 @@ from sparse_transformers.utils.plots.expert_balance import (
     plot_balance_over_training,
     plot_drop_rate,
 )
-from sparse_transformers.utils.plots.truthfulness import COLORS
+from sparse_transformers.utils.plots.style import COLORS
 
 STEPS = [0, 10, 20]
 BALANCE = {"none": [[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]], "loss": [1.0, 0.5, 0.1]}

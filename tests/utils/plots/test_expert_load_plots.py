@@ -15,7 +15,7 @@ from sparse_transformers.utils.plots.expert_load import (
     plot_routing_scores,
     plot_specialization,
 )
-from sparse_transformers.utils.plots.truthfulness import COLORS
+from sparse_transformers.utils.plots.style import COLORS
 
 PROBABILITIES = [[0.1, 0.9], [0.6, 0.4], [0.5, 0.5]]
 CHOSEN = [[False, True], [True, False], [True, True]]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from sparse_transformers.utils.plots.base import (
-    STYLES,
     Curve,
     picture_legend,
     plot_bars,
@@ -15,8 +14,8 @@ from sparse_transformers.utils.plots.base import (
     plot_table,
     short_bytes,
     short_count,
-    style_of,
 )
+from sparse_transformers.utils.plots.style import STYLES, style_of
 
 LINE = Curve(STYLES["local"], x=[256, 512, 1024], y=[1.0, 2.0, 4.0])
 
