@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparse_transformers.claims.answer_scores import answer_log_probabilities
 from sparse_transformers.demos.attention_pattern_generator import AttentionPatternGenerator
@@ -52,6 +52,44 @@ from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 
+if TYPE_CHECKING:  # what a type checker reads; at run time `__getattr__` imports these
+    from sparse_transformers.claims.classifier import ClaimClassifier
+    from sparse_transformers.claims.config import ClaimClassifierConfig
+    from sparse_transformers.demos.expert_router import ExpertRouter
+    from sparse_transformers.demos.expert_router_demo import ExpertRouterDemo
+    from sparse_transformers.interpretability.expert_ablation import expert_losses
+    from sparse_transformers.interpretability.routing_statistics import RoutingStatistics
+    from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
+    from sparse_transformers.utils.dataset_loaders import (
+        load_enwik8,
+        load_judged_answers,
+        load_liar,
+        load_truthfulqa,
+    )
+    from sparse_transformers.utils.dataset_synthesis import (
+        export_dataset_samples,
+        generate_cross_domain_dataset,
+        generate_liar_sample,
+        generate_multifc_sample,
+        generate_truthfulqa_sample,
+        synthesize_liar,
+        synthesize_multifc,
+        synthesize_truthfulqa,
+    )
+    from sparse_transformers.utils.datasets.dataset_corruption import (
+        add_data_quality_issues,
+        create_balanced_dataset,
+    )
+    from sparse_transformers.utils.datasets.dataset_statistics import get_dataset_statistics
+    from sparse_transformers.utils.datasets.statement_kinds import generate_statements
+    from sparse_transformers.utils.metrics.experts.load import ExpertLoadBalancer
+    from sparse_transformers.utils.metrics.experts.specialization import specialization
+    from sparse_transformers.utils.metrics.experts.specialization_analyzer import (
+        ExpertSpecializationAnalyzer,
+    )
+    from sparse_transformers.utils.metrics.truthfulqa_scores import truthfulqa_mc
+    from sparse_transformers.utils.truthfulness_metrics import TruthfulnessEvaluator
+
 _IMPORTED_ON_USE = {
     "ClaimClassifier": "claims.classifier",
     "ClaimClassifierConfig": "claims.config",
@@ -98,8 +136,15 @@ __all__ = [
     "BlockSparse",
     "ByteCorpus",
     "Causal",
+    "ClaimClassifier",
+    "ClaimClassifierConfig",
+    "DatasetAnalyzer",
     "Dense",
     "DilatedWindow",
+    "ExpertLoadBalancer",
+    "ExpertRouter",
+    "ExpertRouterDemo",
+    "ExpertSpecializationAnalyzer",
     "Fixed",
     "GlobalTokens",
     "LeakReport",
@@ -113,6 +158,7 @@ __all__ = [
     "RandomSparse",
     "Router",
     "Routing",
+    "RoutingStatistics",
     "Selector",
     "SparseAttentionDemo",
     "SparseTransformer",
@@ -123,20 +169,39 @@ __all__ = [
     "TopKSelector",
     "Trainer",
     "TrainingConfig",
+    "TruthfulnessEvaluator",
     "TruthfulnessHead",
     "TruthfulnessOutput",
+    "add_data_quality_issues",
     "answer_log_probabilities",
     "attention_cost",
+    "create_balanced_dataset",
     "expert_loss",
+    "expert_losses",
+    "export_dataset_samples",
     "find_future_leak",
+    "generate_cross_domain_dataset",
+    "generate_liar_sample",
+    "generate_multifc_sample",
+    "generate_statements",
+    "generate_truthfulqa_sample",
+    "get_dataset_statistics",
+    "load_enwik8",
+    "load_judged_answers",
+    "load_liar",
+    "load_truthfulqa",
     "make_pattern",
     "make_router",
     "record_experts",
     "reference_attention",
     "selected_attention",
     "sparse_attention",
+    "specialization",
+    "synthesize_liar",
+    "synthesize_multifc",
+    "synthesize_truthfulqa",
+    "truthfulqa_mc",
     "update_routers",
-    *_IMPORTED_ON_USE,
 ]
 
 try:

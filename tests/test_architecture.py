@@ -287,6 +287,11 @@ def test_circle_is_found(source, statement):
     assert [name.rpartition(".")[2] for name in circle] == ["first", "second", "third"]
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_report_takes_nothing_from_figures(path):
+    assert figures_in_a_report(path) == []
+
+
 @pytest.mark.parametrize(
     "text",
     ["from . import figures", "from ..survey.figures import label", "import a.figures as f"],
@@ -360,6 +365,21 @@ def test_names_imported_on_use_are_all_there_and_wait_for_it():
     loaded = modules_loaded_by("import sparse_transformers", REPOSITORY)
     assert {"pandas", "scipy", "sklearn"}.isdisjoint(loaded)
     assert "pandas" in modules_loaded_by("from sparse_transformers import *", REPOSITORY)
+
+
+def test_names_imported_on_use_are_known_to_type_checkers():
+    """The block that only they read imports the same names from the same modules."""
+    [block] = [
+        node
+        for node in ast.parse((PACKAGE / "__init__.py").read_text()).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    assert {
+        name.name: line.module.removeprefix("sparse_transformers.")
+        for line in block.body
+        for name in line.names
+    } == sparse_transformers._IMPORTED_ON_USE
+    assert sparse_transformers._IMPORTED_ON_USE.keys() <= set(sparse_transformers.__all__)
 
 
 def test_unknown_name_is_an_attribute_error():
