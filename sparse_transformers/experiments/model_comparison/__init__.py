@@ -18,11 +18,7 @@ SECTION = Section(
     },
     result=ModelComparison,
     run=lambda visit: compare_models(
-        visit.settings,
-        visit.corpus,
-        seed=visit.seed,
-        say=visit.say,
-        progress=visit.progress,
+        visit.settings, visit.corpus, seed=visit.seed, say=visit.say, progress=visit.progress
     ),
     check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
     findings=report.findings,
@@ -34,4 +30,6 @@ SECTION = Section(
             report.describe_comparison,
         )
     ],
+    summary=report.summarise,
+    highlight=report.highlight,
 )

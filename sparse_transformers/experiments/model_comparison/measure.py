@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.experiments.model_comparison.byte_baselines import (
     ByteBaseline,
@@ -18,9 +20,13 @@ from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.progress import TrainingResult
 from sparse_transformers.training.trainer import Trainer
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.plots.style import style_of
+from sparse_transformers.utils.verdicts import paired_over_seeds
 
 UNLIMITED_STEPS = 1_000_000  # the clock ends a run long before
 LEAK_PROBES = 8
+DENSE = style_of("dense").label
 
 
 @dataclass(frozen=True)
@@ -87,21 +93,6 @@ class TrainedModel:
     leaks: bool
     largest_leak: float
 
-    @property
-    def final_bits(self) -> float:
-        """Bits per held-out byte after the last step."""
-        return self.validations[-1].bits_per_byte
-
-    @property
-    def tokens(self) -> int:
-        """Bytes trained on."""
-        return self.validations[-1].tokens
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Speed of training."""
-        return self.tokens / self.train_seconds
-
 
 @dataclass(frozen=True)
 class ComparedModel:
@@ -124,26 +115,55 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """All runs, and the marks to beat."""
+    """All runs, and the marks to beat.
+
+    Attributes:
+        settings: sizes.
+        text: its name.
+        train_bytes: bytes of it to train on.
+        valid_bytes: bytes of it that are held out.
+        predicted_bytes: held-out bytes that every validation predicts.
+        baselines: the marks to beat.
+        models: what is the same in all runs of a model.
+        runs: of every model with every seed.
+    """
 
     settings: ModelComparisonSettings
     text: str
     train_bytes: int
     valid_bytes: int
     predicted_bytes: int
-    """Held-out bytes that every validation predicts."""
     baselines: tuple[ByteBaseline, ...]
     models: tuple[ComparedModel, ...]
     runs: tuple[TrainedModel, ...]
 
-    def runs_of(self, name: str) -> list[TrainedModel]:
-        """The runs of a model, by seed."""
-        return sorted((run for run in self.runs if run.name == name), key=lambda run: run.seed)
+    def by_seed(self, column: str) -> pd.DataFrame:
+        """A row for each seed and a column for each model, under its label.
 
-    def differences_from_dense(self, name: str) -> list[float]:
-        """Final bits per byte less those of the dense model with the same seed, by seed."""
-        pairs = zip(self.runs_of(name), self.runs_of("dense"), strict=True)
-        return [run.final_bits - dense.final_bits for run, dense in pairs]
+        Args:
+            column: "bits" (per held-out byte, after the last step), "bytes_read", or
+                "bytes_per_second" (of training).
+        """
+        runs = pd.DataFrame(
+            {
+                "label": style_of(run.name).label,
+                "seed": run.seed,
+                "bits": run.validations[-1].bits_per_byte,
+                "bytes_read": run.validations[-1].tokens,
+                "bytes_per_second": run.validations[-1].tokens / run.train_seconds,
+            }
+            for run in self.runs
+        )
+        labels = [style_of(model.name).label for model in self.models]
+        return runs.pivot(index="seed", columns="label", values=column)[labels]
+
+    def gaps(self) -> dict[str, Interval]:
+        """Final bits per byte of each sparse model less those of the dense one, paired by seed."""
+        bits = self.by_seed("bits")
+        return {
+            label: paired_over_seeds(bits[label].tolist(), bits[DENSE].tolist())
+            for label in bits.columns.drop(DENSE)
+        }
 
 
 def compare_models(

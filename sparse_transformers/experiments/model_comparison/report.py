@@ -1,179 +1,138 @@
 """The model comparison in words: every verdict follows from the numbers."""
 
-from collections.abc import Sequence
+import pandas as pd
 
-from sparse_transformers.experiments.model_comparison.measure import ComparedModel, ModelComparison
+from sparse_transformers.experiments.model_comparison.measure import DENSE, ModelComparison
+from sparse_transformers.experiments.section import Highlight
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.base import short_bytes
 from sparse_transformers.utils.plots.style import style_of
-from sparse_transformers.utils.report import (
-    bullets,
-    compare_losses,
-    join,
-    number,
-    percent,
-    prose,
-    table,
+from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, plural, prose, table
+from sparse_transformers.utils.verdicts import (
+    caution_about_seeds,
+    compare,
+    list_by_verdict,
+    over_seeds,
+    spell,
 )
 
-SAME_MEMORY = 1.02
-"""Peaks within this factor are called the same."""
 DISTURBED = 1.5
 """A larger factor between the speeds of one model is not the model's doing."""
+
+
+def findings(comparison: ModelComparison) -> list[str]:
+    """Which model has learned more in the same time."""
+    settings = comparison.settings
+    when = f"After {settings.seconds:g} s of training ({plural(settings.n_seeds, 'seed')})"
+    words = {"above": "higher than", "below": "lower than", "unit": "bits per byte"}
+    return [
+        compare(f"{when}, the loss of the *{label}* model", "that of the dense one", gap, **words)
+        for label, gap in comparison.gaps().items()
+    ]
 
 
 def describe_comparison(comparison: ModelComparison) -> str:
     """What was trained, what came out, and what can be said about it."""
     settings = comparison.settings
-    seeds = "one seed" if settings.n_seeds == 1 else f"each of {settings.n_seeds} seeds"
-    rows_per_step = f"{settings.batch_size} row{'s' * (settings.batch_size > 1)} per step"
-    rows = [_row(comparison, model) for model in comparison.models]
-    headers = (
-        "model",
-        "pairs skipped (counted)",
-        "parameters",
-        "bits per byte",
-        "bytes read",
-        "bytes per second",
-        "memory of a step",
-    )
-    marks = [
-        (f"counting {baseline.name}", f"{baseline.bits_per_byte:.3f}")
-        for baseline in comparison.baselines
-    ]
-    sparse = [model for model in comparison.models if model.name != "dense"]
-    verdicts = [
-        *(_loss_verdict(comparison, model) for model in sparse),
-        *(_speed_verdict(comparison, model) for model in sparse),
-        _memory_verdict(comparison),
-        _baseline_verdict(comparison),
-        _leak_verdict(comparison),
-        *_disturbances(comparison),
-    ]
+    runs = comparison.by_seed("bytes_per_second")
+    ratios = {
+        label: over_seeds((runs[label] / runs[DENSE]).tolist()) for label in comparison.gaps()
+    }
+    told = [f"{label} {spell(ratio, '{:.2f}')}" for label, ratio in ratios.items()]
+    bits = comparison.by_seed("bits")
+    best = min(comparison.baselines, key=lambda mark: mark.bits_per_byte)
+    beside = {
+        label: Interval(*of_model.agg(["mean", "min", "max"])) for label, of_model in bits.items()
+    }
     return "\n\n".join(
         [
             prose(f"""
             Models that differ in nothing but the pattern learn to predict the next byte of
-            {comparison.text}: {comparison.train_bytes:,} bytes to train on, and the
-            {comparison.valid_bytes:,} bytes after them held out. Each trains for
-            {settings.seconds:g} seconds with {seeds}; validation does not count. They read
-            {settings.seq_len:,} bytes at once, {rows_per_step}, through {settings.n_layers} layers
-            of width {settings.d_model}. *Bits per byte* is what a held-out byte would cost if the
-            model, as it is after its last step, compressed the text: lower is better, and 8 is a
-            blind guess. It is measured on {comparison.predicted_bytes:,} bytes."""),
-            table(headers, rows),
-            prose("""
-            The range over the seeds stands in brackets. Two marks to beat come from counting the
-            training text, measured on the same held-out bytes:"""),
-            table(("mark", "bits per byte"), marks),
-            bullets(verdicts),
+            {comparison.text} ({comparison.train_bytes:,} bytes; {comparison.valid_bytes:,} more are
+            held out, of which {comparison.predicted_bytes:,} are predicted): {settings.n_layers}
+            layers of width {settings.d_model}, {settings.seq_len:,} bytes at once. *Bits per byte*
+            after the last step: lower is better, 8 is a blind guess. Means, with the range over the
+            seeds, beside marks from counting the training text:"""),
+            _table(comparison),
+            bullets(
+                [
+                    *caution_about_seeds(settings.n_seeds),
+                    f"Bytes per second, times those of the dense model: {join(told)}. "
+                    f"{list_by_verdict(ratios, 1, 'the dense speed')}",
+                    f"Range of the loss beside counting {best.name}: "
+                    f"{list_by_verdict(beside, best.bits_per_byte, 'it')}",
+                    _leaks(comparison),
+                    *_disturbances(runs),
+                ]
+            ),
             prose(f"""
-            **Limits.** Small models, {settings.seconds:g} seconds, one text. All of them would
-            improve with more training, and their order may change. A model that looks only nearby
-            does well where the text rarely needs more, which is a fact about the text."""),
+            **Limits.** Small models, {settings.seconds:g} seconds, one text: with more training
+            their order may change."""),
         ]
     )
 
 
-def _row(comparison: ModelComparison, model: ComparedModel) -> tuple[str, ...]:
-    runs = comparison.runs_of(model.name)
-    return (
-        _label(model),
-        percent(1 - model.density),
-        f"{model.n_parameters:,}",
-        _mean_and_range([run.final_bits for run in runs], "{:.3f}"),
-        _mean_and_range([run.tokens for run in runs], "{:,.0f}"),
-        _mean_and_range([run.tokens_per_second for run in runs], "{:,.0f}"),
-        short_bytes(model.step_bytes),
+def summarise(comparison: ModelComparison) -> str:
+    """The table."""
+    return _table(comparison)
+
+
+def highlight(comparison: ModelComparison) -> Highlight:
+    """The window beside dense attention."""
+    label = style_of("local").label
+    bits = comparison.by_seed("bits").mean()
+    return Highlight(
+        question=f"bits per byte after {comparison.settings.seconds:g} s of training",
+        found=f"{label}: {bits[label]:.3f}",
+        beside=f"dense: {bits[DENSE]:.3f}; difference {spell(comparison.gaps()[label], '{:+.3f}')}",
     )
 
 
-def _loss_verdict(comparison: ModelComparison, model: ComparedModel) -> str:
-    differences = comparison.differences_from_dense(model.name)
-    return (
-        f"In the same time: the loss of the *{_label(model)}* model "
-        f"{compare_losses(differences, 'that of the dense one')}."
-    )
-
-
-def _speed_verdict(comparison: ModelComparison, model: ComparedModel) -> str:
-    pairs = zip(comparison.runs_of(model.name), comparison.runs_of("dense"), strict=True)
-    ratios = [run.tokens_per_second / dense.tokens_per_second for run, dense in pairs]
-    found = f"The *{_label(model)}* model reads {number(sum(ratios) / len(ratios))} times as many"
-    spread = f" ({_range(ratios, '{:.2f}')} over the seeds)" if len(ratios) > 1 else ""
-    certain = "" if min(ratios) > 1 or max(ratios) < 1 else ", which is no clear difference"
-    return f"{found} bytes per second as the dense one{spread}{certain}."
-
-
-def _memory_verdict(comparison: ModelComparison) -> str:
-    peaks = {_label(model): model.step_bytes for model in comparison.models}
-    least, most = min(peaks, key=peaks.__getitem__), max(peaks, key=peaks.__getitem__)
-    if peaks[most] <= SAME_MEMORY * peaks[least]:
-        return (
-            "A training step takes the same memory with every pattern: no kernel here keeps its "
-            "scores, and the rest of the model is the same."
+def _table(comparison: ModelComparison) -> str:
+    forms = {"bits": "{:.3f}", "bytes_read": "{:,.0f}", "bytes_per_second": "{:,.0f}"}
+    rows = [
+        (
+            label := style_of(model.name).label,
+            percent(1 - model.density),
+            *(
+                _mean_and_range(comparison.by_seed(name)[label], form)
+                for name, form in forms.items()
+            ),
+            short_bytes(model.step_bytes),
         )
-    return (
-        f"A training step takes least memory with the *{least}* pattern "
-        f"({short_bytes(peaks[least])}) and most with the *{most}* one "
-        f"({short_bytes(peaks[most])})."
-    )
+        for model in comparison.models
+    ]
+    rows += [
+        (f"counting {mark.name}", NO_VALUE, f"{mark.bits_per_byte:.3f}", *[NO_VALUE] * 3)
+        for mark in comparison.baselines
+    ]
+    headers = ("model", "pairs skipped", "bits per byte", "bytes read", "bytes/s", "step memory")
+    return table(headers, rows)
 
 
-def _baseline_verdict(comparison: ModelComparison) -> str:
-    best = min(comparison.baselines, key=lambda baseline: baseline.bits_per_byte)
-    beaten: list[str] = []
-    missed: list[str] = []
-    for model in comparison.models:
-        worst_run = max(run.final_bits for run in comparison.runs_of(model.name))
-        (beaten if worst_run < best.bits_per_byte else missed).append(_label(model))
-    verdict = f"Better than counting {best.name} in every run: {join(beaten)}."
-    if missed:
-        verdict += (
-            f" Not better: {join(missed)}, which learnt less in this time than a table holds."
-        )
-    return verdict
-
-
-def _leak_verdict(comparison: ModelComparison) -> str:
+def _leaks(comparison: ModelComparison) -> str:
     leaking = sorted({style_of(run.name).label for run in comparison.runs if run.leaks})
     if leaking:
         return (
-            f"**Predictions depend on later bytes in: {join(leaking)}.** "
-            "Their bits per byte mean nothing."
+            f"**Predictions depend on later bytes in: {join(leaking)}.** Their bits per byte mean "
+            "nothing."
         )
-    return (
-        "The leak probe changed later bytes, and no earlier prediction of any trained model moved: "
-        "none of them reads ahead."
-    )
+    return "The leak probe found no prediction of a trained model that depends on a later byte."
 
 
-def _disturbances(comparison: ModelComparison) -> list[str]:
+def _disturbances(speeds: pd.DataFrame) -> list[str]:
     """The same model on the same machine should read at the same speed with every seed."""
-    warnings = []
-    for model in comparison.models:
-        speeds = [run.tokens_per_second for run in comparison.runs_of(model.name)]
-        if max(speeds) > DISTURBED * min(speeds):
-            warnings.append(
-                f"**Take care:** the speeds of the *{_label(model)}* model differ by a factor of "
-                f"{number(max(speeds) / min(speeds), 2)} between seeds. Something else kept the "
-                "machine busy, and what was learnt in the same time cannot be compared."
-            )
-    return warnings
+    factors = speeds.max() / speeds.min()
+    return [
+        f"**Take care:** the speeds of the *{label}* model differ by a factor of {factor:.1f} "
+        "between seeds: other work kept the machine busy, and what was learned in the same time "
+        "cannot be compared."
+        for label, factor in factors[factors > DISTURBED].items()
+    ]
 
 
-def _label(model: ComparedModel) -> str:
-    return style_of(model.name).label
-
-
-def _mean_and_range(values: Sequence[float], form: str) -> str:
-    mean = form.format(sum(values) / len(values))
-    return mean if len(values) == 1 else f"{mean} ({_range(values, form)})"
-
-
-def _range(values: Sequence[float], form: str) -> str:
-    return f"{form.format(min(values))} to {form.format(max(values))}"
-
-
-def findings(result: object) -> list[str]:
-    """To be written."""
-    return []
+def _mean_and_range(values: "pd.Series[float]", form: str) -> str:
+    if len(values) == 1:
+        return form.format(values.mean())
+    mean, low, high = (form.format(value) for value in values.agg(["mean", "min", "max"]))
+    return f"{mean} ({low} to {high})"

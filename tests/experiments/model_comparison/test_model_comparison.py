@@ -15,7 +15,7 @@ from sparse_transformers.experiments.model_comparison.measure import (
     Validation,
     compare_models,
 )
-from sparse_transformers.experiments.model_comparison.report import describe_comparison
+from sparse_transformers.experiments.model_comparison.report import describe_comparison, findings
 from sparse_transformers.models.attention_patterns import Causal, LocalWindow
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.utils.records import from_json, to_json
@@ -82,9 +82,13 @@ def test_every_model_is_trained_with_every_seed_for_the_same_time(comparison):
     ]
     for run in comparison.runs:
         assert run.train_seconds >= SETTINGS.seconds
-        assert run.tokens == run.steps * SETTINGS.batch_size * SETTINGS.seq_len
         assert run.validations[0].tokens == 0
-        assert run.validations[-1].bits_per_byte == run.final_bits
+        assert run.validations[-1].tokens == run.steps * SETTINGS.batch_size * SETTINGS.seq_len
+    first = comparison.runs[0]
+    assert comparison.by_seed("bits").loc[5, "dense"] == first.validations[-1].bits_per_byte
+    assert comparison.by_seed("bytes_read").loc[5, "dense"] == first.validations[-1].tokens
+    speed = first.validations[-1].tokens / first.train_seconds
+    assert comparison.by_seed("bytes_per_second").loc[5, "dense"] == speed
 
 
 def test_models_differ_in_the_pattern_alone(comparison):
@@ -102,10 +106,8 @@ def test_seed_decides_weights_and_batches(comparison):
     untrained = [run.validations[0].bits_per_byte for run in comparison.runs]
     again = compare_models(SETTINGS, corpus(), seed=5)
     assert [run.validations[0].bits_per_byte for run in again.runs] == untrained
-    assert (
-        comparison.runs_of("dense")[0].validations[0]
-        != (comparison.runs_of("dense")[1].validations[0])
-    )
+    first, second = (run for run in comparison.runs if run.name == "dense")
+    assert first.validations[0] != second.validations[0]
 
 
 def test_no_model_reads_ahead(comparison):
@@ -125,55 +127,56 @@ def test_baselines_predict_the_bytes_that_the_models_predict(comparison):
 
 
 def test_words_follow_a_sparse_model_that_wins(comparison):
-    text = describe_comparison(
-        with_runs(
-            comparison,
-            bits={"dense": [3.0, 3.1], "local": [2.8, 2.9], "strided": [3.2, 3.4]},
-            speed={"dense": [1000, 1000], "local": [2000, 2200], "strided": [500, 500]},
-        )
+    drawn = with_runs(
+        comparison,
+        bits={"dense": [3.0, 3.1], "local": [2.8, 2.9], "strided": [3.2, 3.3]},
+        speed={"dense": [1000, 1000], "local": [2000, 2002], "strided": [500, 500]},
     )
-    assert "*local window* model is lower than that of the dense one with each of 2 seeds" in text
-    assert "*strided* model is higher than that of the dense one with each of 2 seeds" in text
-    assert "*local window* model reads 2.10 times as many bytes per second" in text
-    assert "*strided* model reads 0.500 times as many bytes per second" in text
-    assert "in every run: dense, local window and strided.\n" in text
+    local, strided = findings(drawn)
+    assert "*local window* model is lower than that of the dense one: -0.200 bits" in local
+    assert "*strided* model is higher than that of the dense one: +0.200 bits per byte" in strided
+    text = describe_comparison(drawn)
+    assert "local window 2.00 [1.99, 2.01] and strided 0.50 [0.50, 0.50]. " in text
+    assert "Above the dense speed: local window. Below the dense speed: strided." in text
+    assert "Below it: dense, local window and strided." in text
     assert "| local window | " in text
     assert "| 2.850 (2.800 to 2.900) |" in text
+    assert "2 seeds are too few to rest a claim on" in text
 
 
 def test_words_make_no_claim_within_the_spread(comparison):
-    text = describe_comparison(
-        with_runs(
-            comparison,
-            bits={"dense": [3.0, 3.1], "local": [2.8, 3.2], "strided": [3.4, 3.6]},
-            speed={"dense": [1000, 1000], "local": [900, 1100], "strided": [500, 500]},
-        )
+    drawn = with_runs(
+        comparison,
+        bits={"dense": [3.0, 3.1], "local": [2.8, 3.2], "strided": [3.4, 3.6]},
+        speed={"dense": [1000, 1000], "local": [900, 1100], "strided": [500, 500]},
     )
-    assert "*local window* model does not differ from that of the dense one beyond" in text
-    assert "(0.90 to 1.10 over the seeds), which is no clear difference." in text
-    assert "in every run: dense and local window. Not better: strided," in text
+    assert "the loss of the *local window* model and that of the dense one is not shown" in (
+        findings(drawn)[0]
+    )
+    text = describe_comparison(drawn)
+    assert "Not shown to differ from the dense speed: local window." in text
+    assert "Below it: dense and local window. Not shown to differ from it: strided." in text
 
 
 def test_words_admit_one_seed_and_missed_marks(comparison):
-    text = describe_comparison(
-        with_runs(
-            comparison,
-            bits={"dense": [3.6], "local": [3.4], "strided": [3.7]},
-            speed={"dense": [1000], "local": [900], "strided": [500]},
-        )
+    drawn = with_runs(
+        comparison,
+        bits={"dense": [3.6], "local": [3.4], "strided": [3.7]},
+        speed={"dense": [1000], "local": [900], "strided": [500]},
     )
-    assert "which cannot tell a difference from luck" in text
-    assert "for 0.05 seconds with one seed;" in text
-    assert "in every run: local window. Not better: dense and strided," in text
+    assert all("(1 seed)" in found and "is not shown" in found for found in findings(drawn))
+    text = describe_comparison(drawn)
+    assert "**One seed is too few to rest a claim on" in text
+    assert "Above it: dense and strided. Below it: local window." in text
 
 
 def test_words_denounce_a_leak(comparison):
     values = {name: [1.0] for name in NAMES}
     honest = describe_comparison(with_runs(comparison, values, values))
     leaking = describe_comparison(with_runs(comparison, values, values, leaks="local"))
-    assert "none of them reads ahead" in honest
+    assert "The leak probe found no prediction" in honest
     assert "**Predictions depend on later bytes in: local window.**" in leaking
-    assert "none of them reads ahead" not in leaking
+    assert "The leak probe found no prediction" not in leaking
 
 
 def test_words_warn_of_a_machine_that_was_busy(comparison):
@@ -185,16 +188,17 @@ def test_words_warn_of_a_machine_that_was_busy(comparison):
     assert "**Take care:** the speeds of the *local window* model differ by a factor of 5.0" in busy
 
 
-def test_words_about_memory_follow_the_measurement(comparison):
-    def described(*peaks):
-        pairs = zip(comparison.models, peaks, strict=True)
-        models = tuple(replace(model, step_bytes=peak) for model, peak in pairs)
-        return describe_comparison(replace(comparison, models=models))
-
-    assert "takes the same memory with every pattern" in described(1000, 1010, 1000)
-    assert "least memory with the *strided* pattern (500 B) and most with the *dense* one" in (
-        described(1000, 800, 500)
-    )
+def test_table_tells_what_a_step_takes_and_the_marks(comparison):
+    peaks = (1000, 800, 500)
+    models = (replace(m, step_bytes=p) for m, p in zip(comparison.models, peaks, strict=True))
+    drawn = with_runs(comparison, *2 * [{name: [3.0] for name in NAMES}])
+    text = describe_comparison(replace(drawn, models=tuple(models)))
+    assert [line.split(" | ")[-1] for line in text.splitlines() if " B |" in line] == [
+        "1000 B |",
+        "800 B |",
+        "500 B |",
+    ]
+    assert "| counting pairs of bytes | – | 3.500 | – | – | – |" in text
 
 
 def test_figure_draws_runs_marks_speed_and_memory(comparison):
@@ -202,6 +206,9 @@ def test_figure_draws_runs_marks_speed_and_memory(comparison):
     speed = {"dense": [1000, 3000], "local": [2000, 2000], "strided": [500, 500]}
     drawn = with_runs(comparison, bits, speed)
     seconds, tokens, speeds, memory = draw_comparison(drawn).axes
+    assert seconds.get_title() == (
+        "In the same time. Below dense: local window. Not shown to differ from dense: strided."
+    )
     curves = [line for line in seconds.get_lines() if len(line.get_xdata()) == 2]
     assert [line.get_ydata()[-1] for line in curves[:6]] == [3.0, 3.1, 2.8, 2.9, 3.2, 3.4]
     assert tokens.get_lines()[0].get_xdata()[-1] == 10  # thousand bytes
