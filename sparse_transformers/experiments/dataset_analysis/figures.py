@@ -1,17 +1,16 @@
 """The figures of a dataset survey: the same picture of each dataset, whatever their number."""
 
-from collections.abc import Callable
+from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurvey, SurveyedDataset
+from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurvey
 from sparse_transformers.utils.analysis.dataset_records import BiasAnalysis
 from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.analysis.label_probes import LabelProbes
 from sparse_transformers.utils.plots.base import plot_bars
-from sparse_transformers.utils.plots.style import GRID_COLOR, WIDTH
+from sparse_transformers.utils.plots.style import REFERENCE_COLOR, finish, new_axes, new_figure
 
 MOST_COLUMNS = 8
 MOST_WORDS = 10
@@ -23,91 +22,77 @@ MARK_COLOR = "#D55E00"
 
 def draw_labels(survey: DatasetSurvey) -> Figure:
     """How the rows of each dataset are spread over its labels."""
-
-    def draw(dataset: SurveyedDataset, ax: Axes) -> None:
+    figure, panels = _grid(survey, height=2.3)
+    for ax, dataset in zip(panels, survey.datasets, strict=True):
         labels = dataset.analysis.label_analysis
         shares = {"(no label)": 1.0} if labels is None else labels.label_proportions
+        most = max(shares, key=shares.__getitem__)
         plot_bars(
             list(shares),
             {"_share": [100 * share for share in shares.values()]},  # "_": not in the legend
             colors={"_share": COLORS[REAL]},
-            title=f"{dataset.name}: {dataset.analysis.basic_stats.total_samples:,} rows",
-            xlabel="% of the rows",
+            title=f"{dataset.name}: {shares[most]:.0%} are {most}",
+            xlabel=f"% of {dataset.analysis.basic_stats.total_samples:,} rows",
             number="{:.0f}",
             ax=ax,
         )
         ax.axvline(100 / len(shares), color=MARK_COLOR, linewidth=1.2, label="equal shares")
-
-    return _draw_grid(survey, draw, height=2.3)
+    _legend_outside(figure)
+    return figure
 
 
 def draw_words(survey: DatasetSurvey) -> Figure:
     """The words that each dataset uses most, stop words aside."""
-
-    def draw(dataset: SurveyedDataset, ax: Axes) -> None:
-        words = dict(list(dataset.words_per_thousand.items())[:MOST_WORDS])
+    figure, panels = _grid(survey, height=2.9)
+    for ax, dataset in zip(panels, survey.datasets, strict=True):
+        texts = dataset.analysis.text_analysis.get(str(dataset.main_text))
+        counts = {} if texts is None else texts.common_patterns.common_words
+        words = list(counts)[:MOST_WORDS]
+        total = 0 if texts is None else texts.vocabulary.words
         plot_bars(
-            list(words),
-            {"frequency": list(words.values())},
+            words,
+            {"frequency": [1000 * counts[word] / total for word in words]},
             colors={"frequency": COLORS[REAL]},
             title=f"{dataset.name}: {dataset.main_text or 'no text'}",
             xlabel="times in 1,000 words",
             ax=ax,
         )
-
-    return _draw_grid(survey, draw, height=2.9, legend=False)
+    return figure
 
 
 def draw_texts(survey: DatasetSurvey) -> Figure:
     """How long and how easy the texts of each label are."""
-    heights = [0.9 + 0.26 * len(dataset.lengths) for dataset in survey.datasets]
-    figure, axes = plt.subplots(
-        len(survey.datasets),
-        2,
-        figsize=(WIDTH, 0.4 + sum(heights)),
-        height_ratios=heights,
-        layout="constrained",
-        squeeze=False,
+    heights = [0.9 + 0.26 * len(dataset.by_label()) for dataset in survey.datasets]
+    figure, panels = new_figure(
+        len(heights), 2, height=0.4 + sum(heights), height_ratios=heights, squeeze=False
     )
-    for (left, right), dataset in zip(axes, survey.datasets, strict=True):
+    for (left, right), dataset in zip(panels, survey.datasets, strict=True):
         title = f"{dataset.name}: {dataset.main_text or 'no text'}"
-        plot_boxes(dataset.lengths, title=title, xlabel="words in a text", ax=left)
-        plot_boxes(
-            dataset.reading_ease,
-            title=title,
-            xlabel="Flesch reading ease (right: easier)",
-            ax=right,
-        )
-        left.set_xlim(0, 1.08 * max((each.q95 for each in dataset.lengths.values()), default=1))
+        by_label = dataset.by_label()
+        words = {label: each for label, (each, _) in by_label.items()}
+        ease = {label: each for label, (_, each) in by_label.items()}
+        plot_boxes(words, title=title, xlabel="words in a text", ax=left)
+        plot_boxes(ease, title=title, xlabel="Flesch reading ease (right: easier)", ax=right)
+        left.set_xlim(0, 1.08 * max((each.q95 for each in words.values()), default=1))
     return figure
 
 
 def draw_bias(survey: DatasetSurvey) -> Figure:
     """What goes with the label, and how far simple models get, beside shuffled labels."""
-    figure, axes = plt.subplots(
-        len(survey.datasets),
-        2,
-        figsize=(WIDTH, 0.5 + 2.9 * len(survey.datasets)),
-        width_ratios=(1.15, 1),
-        layout="constrained",
-        squeeze=False,
-    )
-    for (left, right), dataset in zip(axes, survey.datasets, strict=True):
+    n = len(survey.datasets)
+    figure, panels = new_figure(n, 2, height=0.5 + 2.9 * n, width_ratios=(1.15, 1), squeeze=False)
+    for (left, right), dataset in zip(panels, survey.datasets, strict=True):
         bias = dataset.analysis.bias
         if bias is not None:
-            plot_associations(bias, title=f"{dataset.name}: each column by itself", ax=left)
+            found = "a label leak" if dataset.leaks else "no label leak"
+            plot_associations(bias, title=f"{dataset.name}: {found}", ax=left)
         if bias is not None and bias.probes is not None:
             plot_probes(bias.probes, title="Simple models on unseen rows", ax=right)
         for ax in (left, right):
             if not ax.has_data():
                 ax.set_title(f"{dataset.name}: too few rows or no label", fontsize=10)
                 ax.axis("off")
-    handles = {
-        label: handle
-        for ax in axes.flat
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    _legend_outside(figure, ncols=3)
     return figure
 
 
@@ -115,8 +100,7 @@ def plot_boxes(
     distributions: dict[str, Distribution], *, title: str, xlabel: str, ax: Axes | None = None
 ) -> Axes:
     """Draw a box from quartile to quartile, with the median, and whiskers over nine tenths."""
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+    ax = new_axes(ax)
     boxes = [
         {"med": each.median, "q1": each.q25, "q3": each.q75, "whislo": each.q05, "whishi": each.q95}
         for each in distributions.values()
@@ -131,16 +115,12 @@ def plot_boxes(
             patch_artist=True,
             boxprops={"facecolor": COLORS[SHUFFLED], "edgecolor": "none"},
             medianprops={"color": "#0B4F8A", "linewidth": 2},
-            whiskerprops={"color": "#777777"},
-            capprops={"color": "#777777"},
+            whiskerprops={"color": REFERENCE_COLOR},
+            capprops={"color": REFERENCE_COLOR},
         )
     ax.set_yticks(range(len(boxes)), list(distributions))
     ax.invert_yaxis()
-    ax.set_title(title, fontsize=10)
-    ax.set_xlabel(xlabel)
-    ax.grid(axis="x", color=GRID_COLOR, linewidth=0.6)
-    ax.set_axisbelow(True)
-    return ax
+    return finish(ax, title, xlabel, "", grid="x")
 
 
 def plot_associations(bias: BiasAnalysis, *, title: str, ax: Axes | None = None) -> Axes:
@@ -154,7 +134,7 @@ def plot_associations(bias: BiasAnalysis, *, title: str, ax: Axes | None = None)
         },
         colors=COLORS,
         title=title,
-        xlabel="% of the label explained, beyond chance",
+        xlabel="% of the label explained by one column, beyond chance",
         number="{:.2f}",
         ax=ax,
     )
@@ -162,52 +142,45 @@ def plot_associations(bias: BiasAnalysis, *, title: str, ax: Axes | None = None)
 
 def plot_probes(probes: LabelProbes, *, title: str, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of each probe with its interval, on real and on shuffled labels."""
+    each = probes.probes
     ax = plot_bars(
-        [probe.name for probe in probes.probes],
+        [probe.name for probe in each],
         {
-            REAL: [100 * probe.accuracy.estimate for probe in probes.probes],
-            SHUFFLED: [100 * probe.shuffled_mean for probe in probes.probes],
+            REAL: [100 * probe.accuracy.estimate for probe in each],
+            SHUFFLED: [100 * probe.shuffled_mean for probe in each],
         },
         colors=COLORS,
         title=title,
         xlabel="% of the rows right",
         intervals={
-            REAL: [(100 * each.accuracy.low, 100 * each.accuracy.high) for each in probes.probes],
-            SHUFFLED: [
-                (100 * each.shuffled_mean, 100 * each.shuffled_high) for each in probes.probes
-            ],
+            REAL: [(100 * probe.accuracy.low, 100 * probe.accuracy.high) for probe in each],
+            SHUFFLED: [(100 * probe.shuffled_mean, 100 * probe.shuffled_high) for probe in each],
         },
         ax=ax,
     )
-    ax.axvline(
-        100 * probes.majority, color=MARK_COLOR, linewidth=1.2, label="always the most common label"
-    )
+    label = "always the most common label"
+    ax.axvline(100 * probes.majority, color=MARK_COLOR, linewidth=1.2, label=label)
     return ax
 
 
-def _draw_grid(
-    survey: DatasetSurvey,
-    draw: Callable[[SurveyedDataset, Axes], None],
-    *,
-    height: float,
-    legend: bool = True,
-) -> Figure:
+def _grid(survey: DatasetSurvey, *, height: float) -> tuple[Figure, list[Axes]]:
+    """A panel of so many inches for each dataset, up to three in a row."""
     n = len(survey.datasets)
     n_columns = n if n <= 3 else 2
     n_rows = -(-n // n_columns)
-    figure, axes = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(WIDTH, 0.4 + height * n_rows),
-        layout="constrained",
-        squeeze=False,
-    )
-    for ax, dataset in zip(axes.flat, survey.datasets, strict=False):
-        draw(dataset, ax)
-    for ax in axes.flat[n:]:
+    figure, panels = new_figure(n_rows, n_columns, height=0.4 + height * n_rows, squeeze=False)
+    for ax in panels.flat[n:]:
         ax.axis("off")
-    if legend:
-        figure.legend(
-            *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=8
-        )
-    return figure
+    return figure, list(panels.flat[:n])
+
+
+def _legend_outside(figure: Figure, **options: Any) -> None:
+    """One legend for all panels, each label once."""
+    handles = {
+        label: handle
+        for ax in figure.axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", fontsize=8, **options
+    )

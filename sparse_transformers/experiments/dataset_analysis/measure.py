@@ -33,7 +33,12 @@ class DatasetSurveySettings:
 
 @dataclass(frozen=True)
 class SurveyedDataset:
-    """One dataset and what was found in it."""
+    """One dataset and what was found in it.
+
+    Attributes:
+        name: for figures and report.
+        analysis: what `DatasetAnalyzer` found.
+    """
 
     name: str
     analysis: DatasetAnalysis
@@ -45,38 +50,32 @@ class SurveyedDataset:
         return texts[-1] if texts else None
 
     @property
-    def lengths(self) -> dict[str, Distribution]:
-        """Words per main text by label; of all together where there is no label."""
+    def leaks(self) -> bool | None:
+        """Whether the label leaks; None if there is nothing to leak."""
+        bias = self.analysis.bias
+        return None if bias is None else bias.leak.found
+
+    def by_label(self) -> dict[str, tuple[Distribution, Distribution]]:
+        """Words and Flesch reading ease of the main text, by label; of all where there is none."""
         if self.analysis.advanced is None or self.main_text is None:
             return {}
-        by_label = self.analysis.advanced.text_length_by_label[self.main_text]
-        every = self.analysis.text_analysis[self.main_text].word_length_stats
-        return by_label or ({} if every is None else {ALL_TEXTS: every})
-
-    @property
-    def reading_ease(self) -> dict[str, Distribution]:
-        """Flesch reading ease of the main text, likewise."""
-        if self.analysis.advanced is None or self.main_text is None:
-            return {}
-        by_label = self.analysis.advanced.readability_by_label[self.main_text]
-        every = self.analysis.text_analysis[self.main_text].readability.flesch_reading_ease
-        return by_label or ({} if every is None else {ALL_TEXTS: every})
-
-    @property
-    def words_per_thousand(self) -> dict[str, float]:
-        """How often the main text uses its commonest words, stop words aside."""
-        if self.main_text is None:
-            return {}
+        lengths = self.analysis.advanced.text_length_by_label[self.main_text]
+        ease = self.analysis.advanced.readability_by_label[self.main_text]
+        if lengths:
+            return {label: (lengths[label], ease[label]) for label in lengths if label in ease}
         texts = self.analysis.text_analysis[self.main_text]
-        return {
-            word: 1000 * count / texts.vocabulary.words
-            for word, count in texts.common_patterns.common_words.items()
-        }
+        words, ease_of_all = texts.word_length_stats, texts.readability.flesch_reading_ease
+        return {} if words is None or ease_of_all is None else {ALL_TEXTS: (words, ease_of_all)}
 
 
 @dataclass(frozen=True)
 class DatasetSurvey:
-    """Several datasets, side by side."""
+    """Several datasets, side by side.
+
+    Attributes:
+        settings: how thoroughly they were looked through.
+        datasets: in the order in which they were given.
+    """
 
     settings: DatasetSurveySettings
     datasets: tuple[SurveyedDataset, ...]

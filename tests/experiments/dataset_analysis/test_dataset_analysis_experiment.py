@@ -26,6 +26,7 @@ from sparse_transformers.experiments.dataset_analysis.report import (
     describe_labels,
     describe_texts,
     describe_words,
+    findings,
 )
 from sparse_transformers.utils.analysis.distribution import distribution_of
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
@@ -93,15 +94,20 @@ def test_tables_without_lists_or_with_labels_stay_as_they_are():
 
 
 def test_words_name_the_leaking_table_and_clear_the_other(survey):
-    text = describe_bias(survey)
-    assert f"A label leak was found in: {LEAKY}. None was found in: {CLEAN}." in text
-    assert "**Label leak through numbers** (serious)" in text
+    found, advantage = findings(survey)
+    assert found == f"A label leak was found in: {LEAKY}; none in: {CLEAN}."
+    probes = survey.datasets[1].analysis.bias.probes
+    assert advantage.startswith(f"{LEAKY}: from the numbers alone")
+    assert f"{probes.find('numbers').accuracy.estimate:.1%} of the unseen rows" in advantage
+    assert f"{probes.advantage.estimate:+.1%} [{probes.advantage.low:+.1%}" in advantage
+    assert "**Label leak through numbers** (serious)" in describe_bias(survey)
     swapped = [
         replace(each, name=name) for each, name in zip(survey.datasets, (LEAKY, CLEAN), strict=True)
     ]
-    text = describe_bias(replace(survey, datasets=tuple(swapped)))
-    assert f"A label leak was found in: {CLEAN}. None was found in: {LEAKY}." in text
-    assert "found in: none. None was found" in describe_bias(only(survey, CLEAN))
+    assert findings(replace(survey, datasets=tuple(swapped)))[0] == (
+        f"A label leak was found in: {CLEAN}; none in: {LEAKY}."
+    )
+    assert findings(only(survey, CLEAN)) == [f"A label leak was found in: none; none in: {CLEAN}."]
 
 
 def test_equal_findings_are_listed_once(survey):
@@ -111,7 +117,7 @@ def test_equal_findings_are_listed_once(survey):
 
 
 def test_words_about_lengths_follow_the_medians(survey):
-    by_label = survey.datasets[0].lengths
+    by_label = {label: words for label, (words, _) in survey.datasets[0].by_label().items()}
     assert len({each.median for each in by_label.values()}) == 1
     median = next(iter(by_label.values())).median
     assert f"the median number of words is {median:.0f} throughout" in describe_texts(survey)
@@ -173,11 +179,11 @@ def test_tables_without_label_text_or_rows_enough_are_told_too():
         "answers": QUESTIONS,
     }
     survey = survey_datasets(SETTINGS, tables)
-    assert list(survey.datasets[0].lengths) == [ALL_TEXTS]
+    assert list(survey.datasets[0].by_label()) == [ALL_TEXTS]
     assert survey.datasets[1].main_text is None
     assert survey.datasets[2].main_text == "answer"
     # In the second table the label follows from the party; the first has nothing to leak.
-    assert "found in: no text. None was found in: answers." in describe_bias(survey)
+    assert "found in: no text; none in: answers." in findings(survey)[0]
     for draw, describe in zip(DRAW, DESCRIBE, strict=True):
         draw(survey).canvas.draw()
         assert "nan" not in describe(survey)
