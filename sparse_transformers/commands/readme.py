@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparse_transformers.commands.command import Command
-from sparse_transformers.efficiency import attention_report, expert_report
+from sparse_transformers.efficiency.attention_benchmark import ATTENTION
+from sparse_transformers.efficiency.expert_benchmark import EXPERTS
 from sparse_transformers.experiments import (
     evidence_recall,
     expert_claims,
@@ -18,9 +19,7 @@ from sparse_transformers.utils.readme import put_into_readme
 
 
 def _attention(outputs: Path) -> str:
-    return attention_report.render_markdown(
-        outputs / "attention_benchmark" / attention_report.RESULTS
-    )
+    return ATTENTION.render_markdown(outputs / "attention_benchmark" / "attention_benchmark.json")
 
 
 def _evidence(outputs: Path) -> str:
@@ -42,7 +41,7 @@ def _claims(outputs: Path) -> str:
 
 
 def _expert_speed(outputs: Path) -> str:
-    return expert_report.render_markdown(outputs / "expert_benchmark" / expert_report.RESULTS)
+    return EXPERTS.render_markdown(outputs / "expert_benchmark" / "expert_benchmark.json")
 
 
 def _experts(outputs: Path) -> str:
