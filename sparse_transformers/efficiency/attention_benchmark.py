@@ -86,7 +86,7 @@ def benchmark_attention(
         for seq_len in seq_lens:
             workload = draw(seq_len=seq_len, small=small)
             workloads = [replace(workload, pattern=pattern) for pattern in patterns]
-            candidates = [
+            candidates: list[Candidate] = [
                 (name, each)
                 for name in timing.implementations
                 # Dense attention is the same for every pattern.

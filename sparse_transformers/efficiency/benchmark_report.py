@@ -33,9 +33,11 @@ class Table:
         widths = [max(map(len, cells)) for cells in zip(*whole, strict=True)]
         for row in self.rows:
             widths[: len(row) - 1] = map(max, widths, map(len, row[:-1]))
-        adjust = [str.ljust if head in WORDS else str.rjust for head in self.heads]
         lines = [
-            "  ".join(place(*cell) for place, *cell in zip(adjust, row, widths, strict=False))
+            "  ".join(
+                cell.ljust(width) if head in WORDS else cell.rjust(width)
+                for head, cell, width in zip(self.heads, row, widths, strict=False)
+            )
             for row in (self.heads, *self.rows)
         ]
         return "\n".join([self.title, *(line.rstrip() for line in lines)])
@@ -158,7 +160,7 @@ def measured_with(environments: Sequence[dict[str, Any]]) -> str:
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[str]:
-    cells = []
+    cells: list[str] = []
     for head, template in columns.items():
         if head == "ms" and row["median_ms"] is None:
             return [*cells, f"not measured: {row['not_measured']}"]

@@ -4,8 +4,8 @@ The dense layer does as many multiplications for each token.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +28,6 @@ from sparse_transformers.efficiency.comparison import (
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.experts.networks import Implementation
-from sparse_transformers.models.feed_forward import FeedForward
 from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
 
 KINDS = ("plain", "gated")
@@ -45,6 +44,30 @@ Weights = dict[str, Tensor]
 (experts, d_ff, d_model) and, if the experts are gated, "gate" with the shape of "up"."""
 
 
+@dataclass(frozen=True)
+class PreparedLayer:
+    """A layer that is given weights.
+
+    Attributes:
+        layer: the module.
+        output: what it makes of (batch, seq, d_model).
+        in_our_layout: views of tensors with the names and shapes of the layer's parameters, in the
+            layout of `Weights`. A dense layer has the first experts and no router.
+    """
+
+    layer: nn.Module
+    output: Callable[[Tensor], Tensor]
+    in_our_layout: Callable[[dict[str, Tensor]], Weights]
+
+    def load(self, weights: Weights) -> "PreparedLayer":
+        """Give the layer copies of the weights, on their device."""
+        self.layer.to(weights["up"].device)
+        with torch.no_grad():
+            for name, view in self.in_our_layout(dict(self.layer.named_parameters())).items():
+                view.copy_(weights[name][: len(view)])
+        return self
+
+
 @dataclass(frozen=True, eq=False)
 class ExpertWorkload(Workload):
     """The weights of a layer, random tokens to compute, and the gradient of the output."""
@@ -54,6 +77,8 @@ class ExpertWorkload(Workload):
     hidden: Float[Tensor, "batch seq d_model"]
     grad_output: Float[Tensor, "batch seq d_model"]
     direction: Direction
+    answers: dict[bool, dict[str, Tensor]] = field(default_factory=dict)
+    """What was expected before, of a dense layer or not: the oracle takes long."""
 
     @classmethod
     def draw(
@@ -70,30 +95,25 @@ class ExpertWorkload(Workload):
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> "ExpertWorkload":
-        """Normal numbers in single precision, the same on every device.
-
-        Those of the tokens are standard normal; those of the weights keep the size of their inputs.
-        """
-
-        def draw(generator: torch.Generator, *sizes: int) -> Tensor:
-            return torch.randn(sizes, generator=generator)
-
-        of_tokens, of_weights = (torch.Generator().manual_seed(seed + n) for n in range(2))
-        hidden, grad_output = (draw(of_tokens, batch, seq_len, d_model) for _ in range(2))
-        weights = {
-            "router": draw(of_weights, num_experts, d_model) / d_model**0.5,
-            "up": draw(of_weights, num_experts, d_model, d_ff) / d_model**0.5,
-            "down": draw(of_weights, num_experts, d_ff, d_model) / d_ff**0.5,
-        }
-        if gated:
-            weights["gate"] = draw(of_weights, num_experts, d_model, d_ff) / d_model**0.5
-        return cls(
-            {name: weight.to(device) for name, weight in weights.items()},
-            top_k,
-            hidden.to(device).requires_grad_(direction == "forward_backward"),
-            grad_output.to(device),
-            direction,
+        """Standard normal tokens, and weights that keep their size; the same on every device."""
+        generator = torch.Generator().manual_seed(seed)
+        hidden, grad_output = (
+            torch.randn(batch, seq_len, d_model, generator=generator).to(device) for _ in range(2)
         )
+        hidden.requires_grad_(direction == "forward_backward")
+        inner = (num_experts, d_model, d_ff)
+        shapes = {
+            "router": (num_experts, d_model),
+            "up": inner,
+            "down": (num_experts, d_ff, d_model),
+            **({"gate": inner} if gated else {}),
+        }
+        generator.manual_seed(seed + 1)
+        weights = {}
+        for name, shape in shapes.items():
+            n_inputs = d_ff if name == "down" else d_model
+            weights[name] = (torch.randn(shape, generator=generator) / n_inputs**0.5).to(device)
+        return cls(weights, top_k, hidden, grad_output, direction)
 
     def case(self, name: str) -> dict[str, Any]:
         """The kind of the experts, the width of the tokens, and the width inside one expert."""
@@ -102,132 +122,93 @@ class ExpertWorkload(Workload):
         return {"kind": kind, "d_model": d_model, "d_ff": d_ff}
 
     def prepare(self, name: str) -> Callable[[], dict[str, Tensor]]:
-        layer = IMPLEMENTATIONS[name](self.weights, self.top_k)
-        return partial(layer.run, self)
+        return partial(self.run, IMPLEMENTATIONS[name](self.weights, self.top_k))
 
     def numbers(self, name: str, median_ms: float | None, speedup: float | None) -> dict[str, Any]:
         batch, seq_len, _ = self.hidden.shape
         return {"tokens_per_second": batch * seq_len / median_ms * 1000 if median_ms else None}
 
+    def run(self, prepared: PreparedLayer) -> dict[str, Tensor]:
+        """The output, or with a backward pass the gradients of the tokens and all weights."""
+        if self.direction == "forward":
+            with torch.no_grad():
+                return {"output": prepared.output(self.hidden)}
+        names, parameters = zip(*prepared.layer.named_parameters(), strict=True)
+        of_tokens, *of_weights = torch.autograd.grad(
+            prepared.output(self.hidden), (self.hidden, *parameters), self.grad_output
+        )
+        ours = prepared.in_our_layout(dict(zip(names, of_weights, strict=True)))
+        return {f"gradient of {name}": each for name, each in {"tokens": of_tokens, **ours}.items()}
+
     def expected(self, name: str) -> dict[str, Tensor]:
+        is_dense = name == DENSE
+        if is_dense not in self.answers:
+            self.answers[is_dense] = self._compute(dense=is_dense)
+        return self.answers[is_dense]
+
+    def _compute(self, *, dense: bool) -> dict[str, Tensor]:
         """The right answers, computed in double precision, one expert after the other.
 
-        All tokens go through the first `top_k` experts of a dense layer, with the gate 1. Otherwise
+        In a dense layer, all tokens go through the first `top_k` experts, with the gate 1. Else
         they go through those with the largest logits, and the gates are the softmax over these.
         """
-        return self._dense_answers if name == DENSE else self._expert_answers
-
-    @cached_property
-    def _dense_answers(self) -> dict[str, Tensor]:
-        first = {name: w[: self.top_k] for name, w in self.weights.items() if name != "router"}
-        return self._answers(first, lambda tokens, _: tokens.new_ones(len(tokens), self.top_k))
-
-    @cached_property
-    def _expert_answers(self) -> dict[str, Tensor]:
+        tokens = self.hidden.detach().flatten(0, 1)
         # The experts are chosen in single precision, as in the layers: else a tie within rounding
         # would make a right layer look wrong.
-        logits = self.hidden.detach().flatten(0, 1) @ self.weights["router"].T
-        best = logits.topk(self.top_k, dim=-1).indices
-
-        def gates(tokens: Tensor, weights: Weights) -> Tensor:
+        best = (tokens @ self.weights["router"].T).topk(self.top_k, dim=-1).indices
+        tokens = tokens.double().requires_grad_()
+        weights = {name: each.double().requires_grad_() for name, each in self.weights.items()}
+        if dense:
+            del weights["router"]
+            weights = {name: each[: self.top_k] for name, each in weights.items()}
+            gates = torch.ones_like(best, dtype=torch.double)
+        else:
             logits = tokens @ weights["router"].T
             chosen = logits.gather(-1, best).softmax(-1)
-            return torch.zeros_like(logits).scatter(-1, best, chosen)
-
-        return self._answers(self.weights, gates)
-
-    def _answers(
-        self, weights: Weights, make_gates: Callable[[Tensor, Weights], Tensor]
-    ) -> dict[str, Tensor]:
-        tokens = self.hidden.detach().flatten(0, 1).double().requires_grad_()
-        weights = {name: w.double().requires_grad_() for name, w in weights.items()}
-        gates = make_gates(tokens, weights)
+            gates = torch.zeros_like(logits).scatter(-1, best, chosen)
         output = torch.zeros_like(tokens)
-        for expert, of_tokens in enumerate(gates.T):
-            own = of_tokens.nonzero().squeeze(1)
+        for expert, gate in enumerate(gates.T):
+            own = gate.nonzero().squeeze(1)
             inner = tokens[own] @ weights["up"][expert]
             if "gate" in weights:
                 inner = F.silu(tokens[own] @ weights["gate"][expert]) * inner
             else:
                 inner = F.gelu(inner)
-            answers = of_tokens[own, None] * (inner @ weights["down"][expert])
-            output = output.index_add(0, own, answers)
+            output = output.index_add(0, own, gate[own, None] * (inner @ weights["down"][expert]))
+        output = output.view_as(self.hidden)
         if self.direction == "forward":
-            return {"output": output.detach().view_as(self.hidden)}
-        inputs = {"tokens": tokens, **weights}
+            return {"output": output.detach()}
         gradients = torch.autograd.grad(
-            output, list(inputs.values()), self.grad_output.double().flatten(0, 1)
+            output, [tokens, *weights.values()], self.grad_output.double()
         )
-        answers = dict(zip(inputs, gradients, strict=True))
-        return _gradients({**answers, "tokens": answers["tokens"].view_as(self.hidden)})
-
-
-@dataclass(frozen=True)
-class PreparedLayer:
-    """A layer that holds the weights of a workload.
-
-    Attributes:
-        layer: the module.
-        output: what it makes of (batch, seq, d_model).
-        in_our_layout: brings tensors with the names and shapes of the layer's parameters into the
-            layout of `Weights`. A dense layer has the first experts and no router.
-    """
-
-    layer: nn.Module
-    output: Callable[[Tensor], Tensor]
-    in_our_layout: Callable[[dict[str, Tensor]], Weights]
-
-    def run(self, workload: ExpertWorkload) -> dict[str, Tensor]:
-        """The output, or with a backward pass the gradients of the tokens and all weights."""
-        if workload.direction == "forward":
-            with torch.no_grad():
-                return {"output": self.output(workload.hidden)}
-        names, parameters = zip(*self.layer.named_parameters(), strict=True)
-        tokens, *of_weights = torch.autograd.grad(
-            self.output(workload.hidden), (workload.hidden, *parameters), workload.grad_output
-        )
-        weights = self.in_our_layout(dict(zip(names, of_weights, strict=True)))
-        return _gradients({"tokens": tokens, **weights})
-
-
-def _gradients(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"gradient of {name}": tensor for name, tensor in tensors.items()}
-
-
-class GatedFeedForward(nn.Module):
-    """The dense twin of gated experts: `(SiLU(x · gate) * (x · up)) · down`.
-
-    Source: Shazeer 2020, arXiv:2002.05202.
-    """
-
-    def __init__(self, d_model: int, d_ff: int) -> None:
-        super().__init__()
-        self.gate = nn.Linear(d_model, d_ff, bias=False)
-        self.up = nn.Linear(d_model, d_ff, bias=False)
-        self.down = nn.Linear(d_ff, d_model, bias=False)
-
-    def forward(
-        self, hidden: Float[Tensor, "batch seq d_model"]
-    ) -> Float[Tensor, "batch seq d_model"]:
-        return self.down(F.silu(self.gate(hidden)) * self.up(hidden))
+        names = [f"gradient of {name}" for name in ("tokens", *weights)]
+        return dict(zip(names, [gradients[0].view_as(self.hidden), *gradients[1:]], strict=True))
 
 
 def _dense(weights: Weights, top_k: int) -> PreparedLayer:
-    """As wide as the experts of one token together: the same multiplications for each token."""
-    _, d_ff, d_model = weights["down"].shape
-    first = {name: w[:top_k] for name, w in weights.items() if name != "router"}
-    layer = (GatedFeedForward if "gate" in weights else FeedForward)(d_model, top_k * d_ff)
-    wide = {name: w.mT.flatten(0, 1) for name, w in first.items()}
-    wide["down"] = first["down"].flatten(0, 1).T
-    _load(layer, {f"{name}.weight": w for name, w in wide.items()})
+    """As wide as the experts of one token together: the same multiplications for each token.
+
+    Source of the gated layer: Shazeer 2020, arXiv:2002.05202.
+    """
+    _, d_model, d_ff = weights["up"].shape
+    names = [name for name in weights if name != "router"]
+    layer = nn.ModuleDict({name: nn.Linear(d_model, top_k * d_ff, bias=False) for name in names})
+    layer["down"] = nn.Linear(top_k * d_ff, d_model, bias=False)
+
+    def output(hidden: Tensor) -> Tensor:
+        inner = layer["up"](hidden)
+        inner = F.silu(layer["gate"](hidden)) * inner if "gate" in layer else F.gelu(inner)
+        return layer["down"](inner)
 
     def in_our_layout(tensors: dict[str, Tensor]) -> Weights:
-        ours = {name: tensors[f"{name}.weight"] for name in first}
-        ours["down"] = ours["down"].T
-        ours = {name: w.unflatten(0, (top_k, d_ff)) for name, w in ours.items()}
-        return {name: w if name == "down" else w.mT for name, w in ours.items()}
+        ours = {}
+        for name in names:
+            axis = 1 if name == "down" else 0  # that of the joint width
+            split = tensors[f"{name}.weight"].unflatten(axis, (top_k, d_ff))
+            ours[name] = split.permute(1, 2, 0) if name == "down" else split.mT
+        return ours
 
-    return PreparedLayer(layer, layer, in_our_layout)
+    return PreparedLayer(layer, output, in_our_layout).load(weights)
 
 
 def _ours(
@@ -244,12 +225,11 @@ def _ours(
         implementation=implementation,
     )
     names = {name: f"experts.{name}" for name in weights} | {"router": "router.gate.weight"}
-    _load(layer, {names[name]: weight for name, weight in weights.items()})
     return PreparedLayer(
         layer,
         output=lambda hidden: layer(hidden).hidden,
         in_our_layout=lambda tensors: {name: tensors[key] for name, key in names.items()},
-    )
+    ).load(weights)
 
 
 def _mixtral(weights: Weights, top_k: int, *, implementation: str) -> PreparedLayer:
@@ -270,25 +250,13 @@ def _mixtral(weights: Weights, top_k: int, *, implementation: str) -> PreparedLa
         experts_implementation=implementation,
     )
     layer = MixtralSparseMoeBlock(config)
-    of_mixtral = {
-        "gate.weight": weights["router"],
-        "experts.gate_up_proj": torch.cat([weights["gate"], weights["up"]], dim=-1).mT,
-        "experts.down_proj": weights["down"].mT,
-    }
-    _load(layer, of_mixtral)
 
     def in_our_layout(tensors: dict[str, Tensor]) -> Weights:
         gate, up = tensors["experts.gate_up_proj"].mT.chunk(2, dim=-1)
         down = tensors["experts.down_proj"].mT
         return {"router": tensors["gate.weight"], "gate": gate, "up": up, "down": down}
 
-    return PreparedLayer(layer, layer, in_our_layout)
-
-
-def _load(layer: nn.Module, weights: Weights) -> None:
-    """Give the layer copies of the weights, on their device."""
-    device = next(iter(weights.values())).device
-    layer.to(device).load_state_dict(weights)
+    return PreparedLayer(layer, layer, in_our_layout).load(weights)
 
 
 IMPLEMENTATIONS: dict[str, Callable[[Weights, int], PreparedLayer]] = {
@@ -335,7 +303,7 @@ def benchmark_experts(
         ValueError: nothing to measure, an unknown name, or a size out of range.
     """
     defaults = {"implementations": tuple(IMPLEMENTATIONS), "repeats": 15, "warmup": 2}
-    timing = TimingOptions(**defaults | options)
+    timing = TimingOptions(**{**defaults, **options})
     check_choices(
         d_models=(d_models, d_models),
         kinds=(kinds, KINDS),
@@ -361,7 +329,7 @@ def benchmark_experts(
                     device=timing.device,
                     **settings,
                 )
-                candidates = [(name, workload) for name in timing.implementations]
+                candidates: list[Candidate] = [(name, workload) for name in timing.implementations]
                 yield f"{timing.direction}, {kind}, d_model {d_model}", candidates
 
     return run_benchmark(runs(), timing, baseline=DENSE, settings=settings)

@@ -56,7 +56,7 @@ class PatternSurveySettings:
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """A row of `benchmark_attention`, where its columns are explained; `arm` is `implementation`."""
+    """A row of `benchmark_attention`, which explains its columns; `arm` is the implementation."""
 
     arm: str
     pattern: str
