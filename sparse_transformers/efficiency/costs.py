@@ -39,7 +39,7 @@ class AttentionCost:
     Attributes:
         allowed_pairs: pairs of a query and a key that the rule allows.
         computed_pairs: pairs in the visited tiles.
-        dense_pairs: pairs of dense attention, or of dense causal attention if the pattern is causal.
+        dense_pairs: pairs of dense attention; of dense causal attention if the pattern is causal.
         all_pairs: every query with every key.
         forward_flops: of the forward pass.
         backward_flops: of the backward pass, which computes the scores a second time.

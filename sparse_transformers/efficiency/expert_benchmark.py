@@ -28,7 +28,7 @@ from sparse_transformers.efficiency.comparison import (
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.experts.networks import Implementation
-from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
+from sparse_transformers.utils.plots.relative_speed import plot_relative_speeds
 
 KINDS = ("plain", "gated")
 
@@ -285,8 +285,8 @@ def benchmark_experts(
 
     For each kind and width all implementations take turns in one run, on standard normal tokens in
     single precision. Gates are the softmax over the logits of the chosen experts, as in Mixtral.
-    The cases are `kind`, `d_model` and `d_ff`, the width inside one expert; the number is
-    `tokens_per_second`.
+    A row is about a `kind`, a `d_model` and a `d_ff`, the width inside one expert. Its further
+    number is `tokens_per_second`.
 
     Args:
         d_models: widths of the tokens.
@@ -348,6 +348,12 @@ EXPERTS = Report(
         "tokens/s": "{tokens_per_second:,.0f}",
         "of dense": "{speedup:.2f} ({lower_speedup:.2f}–{upper_speedup:.2f})",
     },
-    plot=partial(plot_expert_speeds, dense=DENSE),
+    plot=partial(
+        plot_relative_speeds,
+        baseline=DENSE,
+        subject="Experts",
+        case="{kind}, d_model {d_model}",
+        note="dense: {tokens_per_second:,.0f} tokens/s",
+    ),
 )
-"""Files and tables of `bench experts`."""
+"""Tables and files of `bench experts`."""

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ from sparse_transformers.efficiency.expert_benchmark import (
 )
 from sparse_transformers.efficiency.timing import Timing
 from sparse_transformers.models.experts.layer import MoELayer
-from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
+from sparse_transformers.utils.plots.relative_speed import plot_relative_speeds
 
 SMALL = {"batch": 2, "seq_len": 24, "num_experts": 4, "repeats": 1, "warmup": 0}
 OUR_OWN = [DENSE, OURS, LOOP, GROUPED]
@@ -360,12 +361,21 @@ def test_tables_give_reasons_for_gaps(monkeypatch):
     assert table.to_markdown().splitlines()[-1].endswith(f"| {reason} |  |  |")
 
 
+plot_speeds = partial(
+    plot_relative_speeds,
+    subject="Experts",
+    case="{kind}, d_model {d_model}",
+    note="dense: {tokens_per_second:,.0f} tokens/s",
+)
+
+
 def drawn_row(name, d_model, speedup, **changes):
     row = {
         "implementation": name,
         "kind": "gated",
         "d_model": d_model,
         "direction": "forward",
+        "median_ms": speedup and 1 / speedup,
         "tokens_per_second": speedup and 1000 * speedup,
         "speedup": speedup,
         "lower_speedup": speedup and speedup - 0.1,
@@ -379,7 +389,7 @@ def test_plot_shows_speedups_quartiles_and_gaps():
         *[drawn_row("dense", 8, 1.0), drawn_row("a", 8, 0.9), drawn_row("b", 8, None)],
         *[drawn_row("dense", 16, 1.0), drawn_row("a", 16, 0.7), drawn_row("b", 16, 0.5)],
     ]
-    ax = plot_expert_speeds(pd.DataFrame(rows), "dense", ax=Figure().subplots())
+    ax = plot_speeds(pd.DataFrame(rows), "dense", ax=Figure().subplots())
 
     widths = [[bar.get_width() for bar in container] for container in ax.containers]
     assert widths == [[0.9, 0.7], [0.0, 0.5]]
@@ -396,12 +406,12 @@ def test_plot_shows_speedups_quartiles_and_gaps():
 
 def test_plot_refuses_what_it_cannot_draw():
     with pytest.raises(ValueError, match="one direction, got none"):
-        plot_expert_speeds(pd.DataFrame(), "dense")
+        plot_speeds(pd.DataFrame(), "dense")
     rows = [drawn_row("a", 8, 0.9), drawn_row("a", 8, 0.9, direction="forward_backward")]
     with pytest.raises(ValueError, match=r"one direction, got .*forward.*forward_backward"):
-        plot_expert_speeds(pd.DataFrame(rows), "dense")
+        plot_speeds(pd.DataFrame(rows), "dense")
     with pytest.raises(ValueError, match="an implementation besides 'dense'"):
-        plot_expert_speeds(pd.DataFrame([drawn_row("dense", 8, 1.0)]), "dense")
+        plot_speeds(pd.DataFrame([drawn_row("dense", 8, 1.0)]), "dense")
 
 
 def test_machine_is_told_in_one_sentence():
