@@ -88,11 +88,12 @@ def test_table_is_aligned_and_a_reason_takes_the_rest_of_the_line():
         "a         1        10",
         "b|c      22  a reason",
     ]
-    short = Table("title", ["experts", "n", "ms", "of"], [["a", "1", "10", "2"], ["b", "a reason"]])
+    rows = [["a", "1", "10", "2"], ["b", "3", "a reason"]]
+    short = Table("title", ["experts", "n", "ms", "of"], rows)
     assert str(short).splitlines()[1:] == [
         "experts  n  ms  of",
         "a        1  10   2",
-        "b        a reason",
+        "b        3  a reason",
     ]
     assert short.to_markdown().splitlines()[2:] == [
         "| experts | n | ms | of |",
