@@ -17,7 +17,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
             subjects.add_parser(
                 subject.name,
                 help=subject.summary,
-                description=f"{subject.summary.capitalize()}; all arms take turns in one run.",
+                description=f"{subject.summary.capitalize()}; all of them take turns in one run.",
             )
         )
 

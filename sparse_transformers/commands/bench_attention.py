@@ -1,24 +1,29 @@
 """`bench attention`: time and memory of attention."""
 
 import argparse
+from functools import partial
 
 from sparse_transformers.commands.command import Command
 from sparse_transformers.commands.pattern_arguments import parse_pattern
-from sparse_transformers.commands.timing_arguments import add_timing_arguments
-from sparse_transformers.efficiency.attention_arms import ARMS
-from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
-from sparse_transformers.efficiency.attention_memory import measure_memory_scaling
-from sparse_transformers.efficiency.attention_report import write_attention_report
-from sparse_transformers.efficiency.layout_benchmark import benchmark_layout
+from sparse_transformers.commands.timing_arguments import (
+    add_timing_arguments,
+    start_benchmark,
+    time_directions,
+)
+from sparse_transformers.efficiency.attention_benchmark import ATTENTION, benchmark_attention
+from sparse_transformers.efficiency.attention_growth import (
+    benchmark_layout,
+    measure_memory_scaling,
+)
+from sparse_transformers.efficiency.attention_implementations import IMPLEMENTATIONS
 from sparse_transformers.models.attention_patterns import PATTERNS
-from sparse_transformers.utils.runtime import environment, make_writable_folder, resolve_device
 
 LAYOUT_SEQ_LENS = [1 << 14, 1 << 20]
 MEMORY_SEQ_LENS = [1 << exponent for exponent in range(16, 21)]
 
 
 def add_attention_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to attend with, which arms, and what besides times."""
+    """Patterns, sizes, implementations, and what to measure besides times."""
     parser.set_defaults(run=run_bench_attention)
     add = parser.add_argument
     add(
@@ -54,47 +59,31 @@ def add_attention_arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure how long it takes to find the tiles, at these numbers of positions "
         f"(if none are given: {LAYOUT_SEQ_LENS[0]:,} and {LAYOUT_SEQ_LENS[-1]:,})",
     )
-    add_timing_arguments(parser, ARMS, repeats=5)
+    add_timing_arguments(parser, IMPLEMENTATIONS, repeats=5)
 
 
 def run_bench_attention(arguments: argparse.Namespace) -> None:
-    """Time attention, print the tables, and write results and plot."""
+    """Time attention, print the tables, and write results, tables and plot."""
     patterns = [parse_pattern(text) for text in arguments.patterns]
-    device = resolve_device(arguments.device)
-    folder = make_writable_folder(arguments.output)
-    measured = {"seed": arguments.seed, "device": device, "progress": not arguments.quiet}
-    print(", ".join(f"{name}: {value}" for name, value in environment().items()))
-    memory = []
+    folder, measured = start_benchmark(arguments)
+    memory, layouts = [], []
     if arguments.memory is not None:
         for pattern in patterns:
             lengths = arguments.memory or MEMORY_SEQ_LENS
             memory.append(
                 measure_memory_scaling(pattern, lengths, head_dim=arguments.head_dim, **measured)
             )
-            print(f"\n{memory[-1]}")
-    layouts = []
+            print(f"\n{memory[-1].table()}")
     if arguments.layouts is not None:
         for pattern in patterns:
             lengths = arguments.layouts or LAYOUT_SEQ_LENS
             layouts.append(benchmark_layout(pattern, lengths, repeats=arguments.repeats))
-            print(f"\n{layouts[-1]}")
-    benchmarks = []
-    for direction in arguments.directions:
-        benchmarks.append(
-            benchmark_attention(
-                patterns,
-                arguments.seq_lens,
-                arguments.heads,
-                arguments.head_dim,
-                direction=direction,
-                arms=arguments.arms,
-                repeats=arguments.repeats,
-                **measured,
-            )
-        )
-        print(f"\n{benchmarks[-1]}")
-    written = write_attention_report(folder, benchmarks, memory, layouts)
-    print("\nwritten:", *written)
+            print(f"\n{layouts[-1].table()}")
+    time = partial(
+        benchmark_attention, patterns, arguments.seq_lens, arguments.heads, arguments.head_dim
+    )
+    benchmarks = time_directions(arguments, measured, ATTENTION, time)
+    print("\nwritten:", *ATTENTION.write(folder, benchmarks, memory=memory, layouts=layouts))
 
 
 BENCH_ATTENTION = Command(

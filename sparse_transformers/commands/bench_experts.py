@@ -1,17 +1,24 @@
 """`bench experts`: time of layers of experts."""
 
 import argparse
+from functools import partial
 
 from sparse_transformers.commands.command import Command
-from sparse_transformers.commands.timing_arguments import add_timing_arguments
-from sparse_transformers.efficiency.expert_arms import ARMS
-from sparse_transformers.efficiency.expert_benchmark import KINDS, benchmark_experts
-from sparse_transformers.efficiency.expert_report import write_expert_report
-from sparse_transformers.utils.runtime import environment, make_writable_folder, resolve_device
+from sparse_transformers.commands.timing_arguments import (
+    add_timing_arguments,
+    start_benchmark,
+    time_directions,
+)
+from sparse_transformers.efficiency.expert_benchmark import (
+    EXPERTS,
+    IMPLEMENTATIONS,
+    KINDS,
+    benchmark_experts,
+)
 
 
 def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which sizes, which arms, how many tokens."""
+    """Sizes, implementations, and the number of tokens."""
     parser.set_defaults(run=run_bench_experts)
     add = parser.add_argument
     add(
@@ -40,36 +47,24 @@ def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top-k", type=int, default=2, help="experts of a token (default: %(default)s)")
     add("--batch", type=int, default=8, help="number of sequences (default: %(default)s)")
     add("--seq-len", type=int, default=512, help="tokens of each (default: %(default)s)")
-    add_timing_arguments(parser, ARMS, repeats=15)
+    add_timing_arguments(parser, IMPLEMENTATIONS, repeats=15)
 
 
 def run_bench_experts(arguments: argparse.Namespace) -> None:
     """Time the layers, print the tables, and write results, tables and plot."""
-    device = resolve_device(arguments.device)
-    folder = make_writable_folder(arguments.output)
-    print(", ".join(f"{name}: {value}" for name, value in environment().items()))
-    benchmarks = []
-    for direction in arguments.directions:
-        benchmarks.append(
-            benchmark_experts(
-                arguments.d_models,
-                arguments.kinds,
-                expansion=arguments.expansion,
-                num_experts=arguments.num_experts,
-                top_k=arguments.top_k,
-                batch=arguments.batch,
-                seq_len=arguments.seq_len,
-                direction=direction,
-                arms=arguments.arms,
-                repeats=arguments.repeats,
-                seed=arguments.seed,
-                device=device,
-                progress=not arguments.quiet,
-            )
-        )
-        print(f"\n{benchmarks[-1]}")
-    written = write_expert_report(folder, benchmarks)
-    print("\nwritten:", *written)
+    folder, measured = start_benchmark(arguments)
+    time = partial(
+        benchmark_experts,
+        arguments.d_models,
+        arguments.kinds,
+        expansion=arguments.expansion,
+        num_experts=arguments.num_experts,
+        top_k=arguments.top_k,
+        batch=arguments.batch,
+        seq_len=arguments.seq_len,
+    )
+    benchmarks = time_directions(arguments, measured, EXPERTS, time)
+    print("\nwritten:", *EXPERTS.write(folder, benchmarks))
 
 
 BENCH_EXPERTS = Command(

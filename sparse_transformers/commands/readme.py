@@ -1,23 +1,75 @@
 """`readme`: writes docs/results.md and the README's table from the recorded runs."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from sparse_transformers.commands.command import Command
+from sparse_transformers.efficiency import attention_benchmark, attention_implementations
+from sparse_transformers.efficiency import expert_benchmark as experts
+from sparse_transformers.efficiency.benchmark_report import Report
 from sparse_transformers.experiments.recorded import (
     Recorded,
     recorded_sections,
     render_highlights,
     render_results,
 )
+from sparse_transformers.experiments.section import Highlight
 from sparse_transformers.experiments.sections import SECTIONS
 from sparse_transformers.utils.readme import put_into_readme
 from sparse_transformers.utils.runtime import atomic_write_text
+
+BENCHMARKS: dict[str, tuple[Report, str, str, str]] = {
+    "Attention beside other libraries": (
+        attention_benchmark.ATTENTION,
+        attention_implementations.OURS,
+        attention_implementations.FLEX,
+        "make bench ARGS='--memory --layouts'",
+    ),
+    "Layers of experts beside a dense one": (
+        experts.EXPERTS,
+        experts.OURS,
+        experts.MIXTRAL_LOOP,
+        "make bench-experts",
+    ),
+}
+"""By title: how it is shown, our implementation and its rival, and the command that repeats it."""
 
 
 def read_recorded(outputs: Path) -> list[Recorded]:
     """The benchmarks and every section, as last recorded."""
     return [*recorded_benchmarks(outputs), *recorded_sections(outputs, SECTIONS)]
+
+
+def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
+    """The timings beside other libraries, and the case in which we are furthest from dense.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: it holds something else.
+    """
+    for title, (report, ours, rival, command) in BENCHMARKS.items():
+        path = outputs / report.file_name / f"{report.file_name}.json"
+        machine, _, tables = report.render_markdown(path).partition("\n\n")
+        [benchmark, *_], _ = report.read(path)
+        rows = benchmark.table()
+        best = rows.loc[rows[rows.implementation == ours].speedup.idxmax()]
+        case = [name for name in ("seq_len", "kind", "d_model") if name in rows]
+        same = (rows[case] == best[case]).all(axis=1) & (rows.implementation == rival)
+        beside = rows[same].speedup.max()
+        sizes = report.settings.format(**benchmark.settings)
+        where = ", ".join(f"{name} {best[name]:,}" if name != "kind" else best[name] for name in case)
+        yield Recorded(
+            title=title,
+            machine=machine,
+            command=command,
+            text=tables,
+            highlight=Highlight(
+                question=f"forward, {where}, {sizes}: speed beside dense",
+                found=f"{best.speedup:.2f}×",
+                beside=f"{rival}: {beside:.2f}×",
+            ),
+        )
 
 
 def add_readme_arguments(parser: argparse.ArgumentParser) -> None:

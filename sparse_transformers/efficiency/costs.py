@@ -1,7 +1,7 @@
 """What attention costs by count: pairs, floating-point operations and bytes, from the rule alone.
 
 The counts follow the tiled kernel: all heads, every pair inside a visited tile whether allowed or
-not, and the tile index. They are a model, to be set beside measurements and not in their place.
+not, and the tile index. They are a model, which complements measurements and does not replace them.
 """
 
 import math
@@ -28,39 +28,52 @@ LSE_BYTES = 4
 class AttentionCost:
     """Counts for one sequence (batch 1), over all heads.
 
-    FLOPs are those of the matrix products, a multiplication and an addition counting as two; what
-    the softmax adds stands apart, because its operations run at another speed.
+    FLOPs are those of the matrix products, a multiplication and an addition counting as two. Those
+    of the softmax are counted apart, because they run at another speed.
+
+    >>> import sparse_transformers as st
+    >>> cost = st.attention_cost(st.LocalWindow(256), 8192, n_heads=8, head_dim=64, causal=True)
+    >>> round(cost.theoretical_speedup, 1), round(cost.fill, 2)
+    (16.3, 0.89)
+
+    Attributes:
+        allowed_pairs: pairs of a query and a key that the rule allows.
+        computed_pairs: pairs in the visited tiles.
+        dense_pairs: pairs of dense attention; of dense causal attention if the pattern is causal.
+        all_pairs: every query with every key.
+        forward_flops: of the forward pass.
+        backward_flops: of the backward pass, which computes the scores a second time.
+        forward_softmax_flops: of the softmax in the forward pass.
+        backward_softmax_flops: of the softmax in the backward pass.
+        dense_forward_flops: of the forward pass of dense attention.
+        dense_backward_flops: of the backward pass of dense attention.
+        index_bytes: of the index of the tiles to visit.
+        mask_bytes: of the distinct masks of partial tiles.
+        saved_bytes: what the backward pass needs: query, key, value, output, log-sum-exp.
+        forward_bytes: what the forward pass reads and writes at least once: `saved_bytes`, index
+            and masks.
+        backward_bytes: what the backward pass reads and writes at least once: `forward_bytes`, and
+            four gradients.
+        dense_score_bytes: all scores of an attention that keeps them, for comparison: they grow
+            with the square of the length.
     """
 
     allowed_pairs: int
-    """Pairs of a query and a key that the rule allows."""
     computed_pairs: int
-    """Pairs in the visited tiles."""
     dense_pairs: int
-    """Pairs of dense attention, or of dense causal attention if the pattern is causal."""
     all_pairs: int
-    """Every query with every key."""
-
     forward_flops: int
     backward_flops: int
-    """Includes computing the scores a second time."""
     forward_softmax_flops: int
     backward_softmax_flops: int
     dense_forward_flops: int
     dense_backward_flops: int
-
     index_bytes: int
-    """Which tiles to visit."""
     mask_bytes: int
-    """The distinct masks of partial tiles."""
     saved_bytes: int
-    """What the backward pass needs: query, key, value, output, log-sum-exp."""
     forward_bytes: int
-    """What the forward pass reads and writes at least once: `saved_bytes`, index and masks."""
     backward_bytes: int
-    """The same for the backward pass: `forward_bytes`, and four gradients."""
     dense_score_bytes: int
-    """All scores of an attention that keeps them, for comparison: it grows with the square."""
 
     @property
     def fill(self) -> float:
@@ -98,6 +111,11 @@ def attention_cost(
 
     A pattern that allows no later key is compared with dense causal attention, whether `causal`
     says so or the pattern itself.
+
+    >>> import sparse_transformers as st
+    >>> cost = st.attention_cost(st.LocalWindow(4), 100, n_heads=1, head_dim=8, causal=True)
+    >>> cost.allowed_pairs, cost.dense_pairs
+    (394, 5050)
 
     Args:
         pattern: the rule; `PerHead` needs one pattern for every head.

@@ -68,7 +68,7 @@ def crossing_length(lengths: Sequence[int], advantages: Sequence[float]) -> floa
 
     Args:
         lengths: rising.
-        advantages: at each length, how many times as fast one arm is as the other.
+        advantages: at each length, how many times as fast one variant is as the other.
 
     Returns:
         None if the advantage is at most 1 at the last length.

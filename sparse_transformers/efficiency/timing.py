@@ -1,7 +1,7 @@
-"""Wall-clock times that may be compared: the arms take turns in one run.
+"""Wall-clock times that may be compared: all that is compared takes turns in one run.
 
-Clock speed, caches and other processes change over seconds. Arms timed one after the other meet
-different machines; arms that take turns meet the same one.
+Clock speed, caches and other processes change over seconds. Functions timed one after the other run
+under different conditions; functions that take turns run under the same.
 """
 
 import gc
@@ -19,7 +19,7 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True)
 class Timing:
-    """The wall-clock times of one arm, in milliseconds, in the order in which they were taken."""
+    """The wall-clock times of one variant, in milliseconds, in the order of the rounds."""
 
     samples_ms: tuple[float, ...]
 
@@ -35,48 +35,45 @@ class Timing:
     def upper_quartile_ms(self) -> float:
         return float(np.quantile(self.samples_ms, 0.75))
 
-    @property
-    def min_ms(self) -> float:
-        return min(self.samples_ms)
-
 
 def time_interleaved(
-    arms: Mapping[Name, Callable[[], object]],
+    variants: Mapping[Name, Callable[[], object]],
     repeats: int = 5,
     warmup: int = 1,
     *,
     device: torch.device | str | None = None,
     progress: Callable[[Name], object] | None = None,
 ) -> dict[Name, Timing]:
-    """Time every arm `repeats` times, the arms taking turns.
+    """Time every variant `repeats` times, the variants taking turns.
 
-    Every round starts with another arm, so that none always follows the same neighbour's use of
-    the caches. The garbage collector rests meanwhile; what an arm returns is freed on its time.
+    Every round starts with another variant, so that none always finds the caches as the same
+    neighbour left them. The garbage collector is off meanwhile. The time of a variant includes
+    freeing what it returns.
 
     Args:
-        arms: what to call, by name.
-        repeats: timed calls of each arm.
-        warmup: untimed calls of each arm before that.
+        variants: what to call, by name.
+        repeats: timed calls of each variant.
+        warmup: untimed calls of each variant before that.
         device: an accelerator whose queue is awaited before and after each call.
-        progress: called with the arm's name after each call, the untimed ones included.
+        progress: called with the variant's name after each call, the untimed ones included.
 
     Raises:
-        ValueError: no arms, fewer than 1 repeat, or a negative warm-up.
+        ValueError: no variants, fewer than 1 repeat, or a negative warm-up.
     """
-    if not arms:
-        raise ValueError("arms must name at least one callable, got none")
+    if not variants:
+        raise ValueError("variants must name at least one callable, got none")
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
     if warmup < 0:
         raise ValueError(f"warmup must not be negative, got {warmup}")
 
-    names = list(arms)
+    names = list(variants)
     samples: dict[Name, list[float]] = {name: [] for name in names}
     with _garbage_collector_off():
         for round_number in range(warmup + repeats):
             start = round_number % len(names)
             for name in names[start:] + names[:start]:
-                elapsed = _time_once_ms(arms[name], device)
+                elapsed = _time_once_ms(variants[name], device)
                 if round_number >= warmup:
                     samples[name].append(elapsed)
                 if progress is not None:
@@ -84,10 +81,10 @@ def time_interleaved(
     return {name: Timing(tuple(samples[name])) for name in names}
 
 
-def _time_once_ms(arm: Callable[[], object], device: torch.device | str | None) -> float:
+def _time_once_ms(variant: Callable[[], object], device: torch.device | str | None) -> float:
     _synchronize(device)
     start = time.perf_counter()
-    arm()
+    variant()
     _synchronize(device)
     return (time.perf_counter() - start) * 1000
 

@@ -2,8 +2,12 @@
 
 import pytest
 
-from sparse_transformers.efficiency.attention_arms import ARMS, OURS, Arm
-from sparse_transformers.efficiency.attention_memory import measure_memory_scaling
+from sparse_transformers.efficiency.attention_growth import measure_memory_scaling
+from sparse_transformers.efficiency.attention_implementations import (
+    IMPLEMENTATIONS,
+    OURS,
+    Implementation,
+)
 from sparse_transformers.models.attention_patterns import Causal, Dense, LocalWindow
 
 
@@ -28,7 +32,9 @@ def test_memory_that_grows_with_the_square_is_seen(monkeypatch):
 
         return attend
 
-    monkeypatch.setitem(ARMS, OURS, Arm(eager, computes=lambda pattern: pattern))
+    monkeypatch.setitem(
+        IMPLEMENTATIONS, OURS, Implementation(eager, computes=lambda pattern: pattern)
+    )
 
     scaling = measure_memory_scaling(LocalWindow(8), [128, 512], head_dim=8)
 
@@ -38,10 +44,10 @@ def test_memory_that_grows_with_the_square_is_seen(monkeypatch):
 def test_scaling_prints_every_length_and_the_growth():
     scaling = measure_memory_scaling(Dense(), [64, 128], head_dim=8)
 
-    lines = str(scaling).splitlines()
-    assert "causal Dense()" in lines[0]
-    assert [line.split()[0] for line in lines[2:4]] == ["64", "128"]
-    assert lines[-1] == f"grows as positions^{scaling.slope:.2f}"
+    lines = str(scaling.table()).splitlines()
+    assert "causal `Dense()`" in lines[0]
+    assert lines[0].endswith(f"grows as positions^{scaling.slope:.2f}")
+    assert [line.split()[0] for line in lines[2:]] == ["64", "128"]
 
 
 @pytest.mark.parametrize("seq_lens", [[], [64], [64, 64], [0, 64]])

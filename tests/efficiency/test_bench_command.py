@@ -6,6 +6,7 @@ import pytest
 
 from sparse_transformers.cli import main
 from sparse_transformers.commands.pattern_arguments import parse_pattern
+from sparse_transformers.efficiency.attention_benchmark import ATTENTION
 from sparse_transformers.models.attention_patterns import (
     Causal,
     Fixed,
@@ -16,7 +17,7 @@ from sparse_transformers.models.attention_patterns import (
 from sparse_transformers.utils import runtime
 
 TINY = ["--heads", "2", "--head-dim", "16", "--repeats", "1", "--quiet"]
-TWO_ARMS = ["--arms", "dense SDPA", "sparse_transformers"]
+TWO = ["--implementations", "dense SDPA", "sparse_transformers"]
 
 
 def bench(*arguments):
@@ -27,12 +28,12 @@ def test_command_prints_tables_and_writes_results_and_plot(tmp_path, capsys):
     patterns = ["--patterns", "local:window_size=8", "strided:stride=4"]
     lengths = ["--seq-lens", "64", "128", "--memory", "512", "1024"]
 
-    assert bench(*patterns, *lengths, *TWO_ARMS, "--output", str(tmp_path / "new")) == 0
+    assert bench(*patterns, *lengths, *TWO, "--output", str(tmp_path / "new")) == 0
 
     printed = capsys.readouterr().out
     assert "torch: " in printed and "threads: " in printed
-    assert "forward, 1 x 2 heads x 16" in printed
-    assert "forward + backward, 1 x 2 heads x 16" in printed
+    assert "Forward, 1 × 2 heads × 16" in printed
+    assert "Forward + backward, 1 × 2 heads × 16" in printed
     assert "grows as positions^" in printed
     results = json.loads((tmp_path / "new" / "attention_benchmark.json").read_text())
     forward, both = results["benchmarks"]
@@ -41,13 +42,15 @@ def test_command_prints_tables_and_writes_results_and_plot(tmp_path, capsys):
     assert {row["seq_len"] for row in both["rows"]} == {64, 128}
     assert forward["environment"]["threads"] >= 1
     assert [scaling["seq_lens"] for scaling in results["memory"]] == [[512, 1024]] * 2
+    tables = (tmp_path / "new" / "attention_benchmark.md").read_text()
+    assert tables == ATTENTION.render_markdown(tmp_path / "new" / "attention_benchmark.json") + "\n"
     assert (tmp_path / "new" / "attention_benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_command_measures_memory_only_when_asked(tmp_path, capsys):
     options = ["--seq-lens", "64", "--directions", "forward", "--output", str(tmp_path)]
 
-    assert bench("--patterns", "local:window_size=8", *options, *TWO_ARMS) == 0
+    assert bench("--patterns", "local:window_size=8", *options, *TWO) == 0
 
     results = json.loads((tmp_path / "attention_benchmark.json").read_text())
     assert results["memory"] == []
@@ -62,7 +65,7 @@ def test_command_measures_memory_only_when_asked(tmp_path, capsys):
         (["--patterns", "local:window=8"], "no option window"),
         (["--patterns", "local:window_size=0"], "window_size must be"),
         (["--seq-lens", "0"], "seq_lens must be at least 1, got 0"),
-        (["--arms", "xformers"], "arms must be out of"),
+        (["--implementations", "xformers"], "implementations must be out of"),
         (["--memory", "64"], "at least two lengths"),
         (["--device", "tpu"], "device must be"),
     ],

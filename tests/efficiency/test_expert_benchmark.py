@@ -3,45 +3,43 @@
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
 
 from sparse_transformers.cli import main
-from sparse_transformers.efficiency import expert_benchmark
-from sparse_transformers.efficiency.comparison import measured_with
-from sparse_transformers.efficiency.expert_arms import (
-    ARMS,
+from sparse_transformers.efficiency import comparison
+from sparse_transformers.efficiency.benchmark_report import measured_with
+from sparse_transformers.efficiency.expert_benchmark import (
     DENSE,
+    EXPERTS,
     GROUPED,
+    IMPLEMENTATIONS,
     LOOP,
     MIXTRAL_GROUPED,
     MIXTRAL_LOOP,
     OURS,
-)
-from sparse_transformers.efficiency.expert_benchmark import benchmark_experts
-from sparse_transformers.efficiency.expert_report import render_markdown
-from sparse_transformers.efficiency.expert_workload import (
-    ExpertShape,
-    ExpertWeights,
     ExpertWorkload,
+    benchmark_experts,
 )
 from sparse_transformers.efficiency.timing import Timing
 from sparse_transformers.models.experts.layer import MoELayer
-from sparse_transformers.utils.plots.expert_speed import plot_expert_speeds
+from sparse_transformers.utils.plots.relative_speed import plot_relative_speeds
 
 SMALL = {"batch": 2, "seq_len": 24, "num_experts": 4, "repeats": 1, "warmup": 0}
-OUR_ARMS = [DENSE, OURS, LOOP, GROUPED]
+OUR_OWN = [DENSE, OURS, LOOP, GROUPED]
 MIXTRAL_MODULE = "transformers.models.mixtral.modeling_mixtral"
-MIXTRAL_ARMS = [MIXTRAL_LOOP, MIXTRAL_GROUPED]
+MIXTRAL = [MIXTRAL_LOOP, MIXTRAL_GROUPED]
 both_directions = pytest.mark.parametrize("direction", ["forward", "forward_backward"])
 both_kinds = pytest.mark.parametrize("kind", ["plain", "gated"])
 
 
-def rows_by_arm(arms, kind="gated", d_model=16, **options):
-    benchmark = benchmark_experts([d_model], [kind], arms=arms, **SMALL | options)
-    return {row.arm: row for row in benchmark.rows}
+def rows_by_name(names, kind="gated", d_model=16, **options):
+    benchmark = benchmark_experts([d_model], [kind], implementations=names, **SMALL | options)
+    return {row["implementation"]: row for row in benchmark.rows}
 
 
 def needs_transformers():
@@ -50,20 +48,21 @@ def needs_transformers():
 
 @both_kinds
 @both_directions
-def test_arms_that_give_the_right_answer_are_timed(kind, direction):
-    rows = rows_by_arm(OUR_ARMS, kind, direction=direction)
+def test_implementations_that_give_the_right_answer_are_timed(kind, direction):
+    rows = rows_by_name(OUR_OWN, kind, direction=direction)
 
-    assert [row.not_measured for row in rows.values()] == [None] * len(OUR_ARMS)
-    assert all(row.median_ms > 0 and row.relative_speed > 0 for row in rows.values())
-    assert rows[DENSE].relative_speed == rows[DENSE].upper_relative_speed == 1.0
-    assert {(row.d_model, row.d_ff, row.kind) for row in rows.values()} == {(16, 32, kind)}
+    assert [row["not_measured"] for row in rows.values()] == [None] * len(OUR_OWN)
+    assert all(row["error"] < 1e-5 for row in rows.values())
+    assert all(row["median_ms"] > 0 and row["speedup"] > 0 for row in rows.values())
+    assert rows[DENSE]["speedup"] == rows[DENSE]["upper_speedup"] == 1.0
+    assert {(row["d_model"], row["d_ff"], row["kind"]) for row in rows.values()} == {(16, 32, kind)}
 
 
 @both_directions
 def test_mixtral_gives_the_right_answer_too(direction):
     needs_transformers()
-    rows = rows_by_arm(MIXTRAL_ARMS, direction=direction)
-    assert [row.not_measured for row in rows.values()] == [None, None]
+    rows = rows_by_name(MIXTRAL, direction=direction)
+    assert [row["not_measured"] for row in rows.values()] == [None, None]
 
 
 @pytest.mark.parametrize("experts_implementation", ["eager", "grouped_mm"])
@@ -109,19 +108,23 @@ def test_our_layer_equals_mixtral_in_output_and_gradients(experts_implementation
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)  # single precision
 
 
-def test_dense_layer_has_the_weights_that_a_token_meets():
+def drawn(d_model=16, d_ff=24, *, seed=0, direction="forward", **options):
+    sizes = {"gated": True, "num_experts": 5, "top_k": 3, "batch": 3, "seq_len": 5, **options}
+    return ExpertWorkload.draw(d_model, d_ff, direction=direction, seed=seed, **sizes)
+
+
+def test_dense_layer_has_the_weights_of_the_experts_of_a_token():
     for gated in (False, True):
-        shape = ExpertShape(d_model=16, d_ff=24, gated=gated, num_experts=5, top_k=3)
-        weights = ExpertWeights.draw(shape, seed=0)
-        dense, ours = (ARMS[name](shape, weights).layer for name in (DENSE, OURS))
+        weights = drawn(gated=gated).weights
+        dense, ours = (IMPLEMENTATIONS[name](weights, 3).layer for name in (DENSE, OURS))
         n_dense = sum(each.numel() for each in dense.parameters())
         assert n_dense == ours.num_active_parameters() - ours.router.gate.weight.numel()
 
 
-def wrong_arm(name, change):
-    def build(shape, weights):
-        arm = ARMS[name](shape, weights)
-        return replace(arm, answer=lambda hidden: change(arm.answer(hidden)))
+def wrong(name, change):
+    def build(weights, top_k):
+        layer = IMPLEMENTATIONS[name](weights, top_k)
+        return replace(layer, output=lambda hidden: change(layer.output(hidden)))
 
     return build
 
@@ -139,15 +142,17 @@ def one_token_off(output):
     [one_token_off, lambda output: 1.01 * output, lambda output: output * torch.nan],
     ids=["one token", "scale", "nan"],
 )
-def test_an_arm_with_another_answer_is_named_and_not_timed(name, change, direction, monkeypatch):
-    monkeypatch.setitem(ARMS, "peer", wrong_arm(name, change))
+def test_an_implementation_with_another_answer_is_named_and_not_timed(
+    name, change, direction, monkeypatch
+):
+    monkeypatch.setitem(IMPLEMENTATIONS, "peer", wrong(name, change))
 
-    rows = rows_by_arm([DENSE, "peer"], direction=direction)
+    rows = rows_by_name([DENSE, "peer"], direction=direction)
 
     what = "output" if direction == "forward" else "gradient of tokens"
-    assert rows["peer"].not_measured.startswith(f"wrong: {what} off by")
-    assert rows["peer"].median_ms is rows["peer"].relative_speed is None
-    assert rows[DENSE].median_ms > 0
+    assert rows["peer"]["not_measured"].startswith(f"wrong: {what} off by")
+    assert rows["peer"]["median_ms"] is rows["peer"]["speedup"] is None
+    assert rows[DENSE]["median_ms"] > 0
 
 
 @pytest.mark.parametrize("weight", ["router", "gate", "up", "down"])
@@ -156,63 +161,64 @@ def test_every_gradient_is_checked(name, weight, monkeypatch):
     if name == MIXTRAL_LOOP:
         needs_transformers()
 
-    def build(shape, weights):
-        arm = ARMS[name](shape, weights)
+    def build(weights, top_k):
+        layer = IMPLEMENTATIONS[name](weights, top_k)
 
         def twice(tensors):
-            ours = arm.in_our_layout(tensors)
+            ours = layer.in_our_layout(tensors)
             return ours | {weight: 2 * ours[weight]}
 
-        return replace(arm, in_our_layout=twice)
+        return replace(layer, in_our_layout=twice)
 
-    monkeypatch.setitem(ARMS, "peer", build)
-    rows = rows_by_arm(["peer"], direction="forward_backward")
-    assert (
-        rows["peer"].not_measured == f"wrong: gradient of {weight} off by 1 of the largest number"
-    )
+    monkeypatch.setitem(IMPLEMENTATIONS, "peer", build)
+    rows = rows_by_name(["peer"], direction="forward_backward")
+    reason = f"wrong: gradient of {weight} off by 1 of the largest number ("
+    assert rows["peer"]["not_measured"].startswith(reason)
 
 
 def test_a_wrong_choice_of_experts_is_seen(monkeypatch):
-    def build(shape, weights):
-        return ARMS[OURS](shape, replace(weights, router=weights.router.flip(0)))
+    def build(weights, top_k):
+        return IMPLEMENTATIONS[OURS](weights | {"router": weights["router"].flip(0)}, top_k)
 
-    monkeypatch.setitem(ARMS, "peer", build)
-    assert "wrong: output" in rows_by_arm(["peer"])["peer"].not_measured
+    monkeypatch.setitem(IMPLEMENTATIONS, "peer", build)
+    assert "wrong: output" in rows_by_name(["peer"])["peer"]["not_measured"]
 
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, MIXTRAL_MODULE, None)
 
-    rows = rows_by_arm([DENSE, MIXTRAL_LOOP])
+    rows = rows_by_name([DENSE, MIXTRAL_LOOP])
 
-    assert rows[MIXTRAL_LOOP].not_measured == "transformers is not installed"
-    assert rows[DENSE].median_ms > 0
+    assert rows[MIXTRAL_LOOP]["not_measured"] == "transformers is not installed"
+    assert rows[DENSE]["median_ms"] > 0
 
 
 def test_plain_experts_are_not_compared_with_gated_ones():
     needs_transformers()
-    rows = rows_by_arm(MIXTRAL_ARMS, "plain")
-    assert {row.not_measured for row in rows.values()} == {"experts of Mixtral are gated"}
+    rows = rows_by_name(MIXTRAL, "plain")
+    assert {row["not_measured"] for row in rows.values()} == {"experts of Mixtral are gated"}
 
 
-def test_an_arm_that_does_not_run_is_named():
-    row = rows_by_arm([GROUPED], d_model=6)[GROUPED]
-    assert row.not_measured.startswith("ValueError: grouped experts need")
+def test_an_implementation_that_does_not_run_is_named():
+    row = rows_by_name([GROUPED], d_model=6)[GROUPED]
+    assert row["not_measured"].startswith("ValueError: grouped experts need")
 
 
-def test_all_arms_of_a_size_take_turns_in_one_run(monkeypatch):
+def test_all_implementations_of_a_size_take_turns_in_one_run(monkeypatch):
     runs = []
-    real = expert_benchmark.time_interleaved
+    real = comparison.time_interleaved
 
-    def spy(arms, *args, **kwargs):
-        runs.append(list(arms))
-        return real(arms, *args, **kwargs)
+    def spy(candidates, *args, **kwargs):
+        runs.append([name for name, _ in candidates])
+        return real(candidates, *args, **kwargs)
 
-    monkeypatch.setattr(expert_benchmark, "time_interleaved", spy)
-    benchmark = benchmark_experts([8, 16], ["plain", "gated"], arms=[DENSE, OURS], **SMALL)
+    monkeypatch.setattr(comparison, "time_interleaved", spy)
+    benchmark = benchmark_experts(
+        [8, 16], ["plain", "gated"], implementations=[DENSE, OURS], **SMALL
+    )
 
     assert runs == [[DENSE, OURS]] * 4
-    assert [(row.kind, row.d_model) for row in benchmark.rows[::2]] == [
+    assert [(row["kind"], row["d_model"]) for row in benchmark.rows[::2]] == [
         ("plain", 8),
         ("plain", 16),
         ("gated", 8),
@@ -223,50 +229,57 @@ def test_all_arms_of_a_size_take_turns_in_one_run(monkeypatch):
 def test_speeds_follow_from_the_times_of_each_round(monkeypatch):
     times = {DENSE: (2.0, 8.0, 6.0, 40.0, 5.0), OURS: (2.0, 4.0, 12.0, 10.0, 5.0)}
     monkeypatch.setattr(
-        expert_benchmark,
+        comparison,
         "time_interleaved",
-        lambda arms, *args, **kwargs: {name: Timing(times[name]) for name in arms},
+        lambda candidates, *args, **kwargs: {each: Timing(times[each[0]]) for each in candidates},
     )
 
-    row = rows_by_arm([DENSE, OURS])[OURS]
+    row = rows_by_name([DENSE, OURS])[OURS]
 
-    assert (row.lower_quartile_ms, row.median_ms, row.upper_quartile_ms) == (4.0, 5.0, 10.0)
-    assert row.tokens_per_second == 2 * 24 / 0.005
+    assert (row["lower_quartile_ms"], row["median_ms"], row["upper_quartile_ms"]) == (
+        4.0,
+        5.0,
+        10.0,
+    )
+    assert row["tokens_per_second"] == 2 * 24 / 0.005
     # By round 1, 2, 0.5, 4 and 1; the medians' ratio would be 6 / 5.
-    assert row.relative_speed == row.lower_relative_speed == 1.0
-    assert row.upper_relative_speed == 2.0
+    assert row["speedup"] == row["lower_speedup"] == 1.0
+    assert row["upper_speedup"] == 2.0
 
 
-def test_without_the_dense_layer_there_is_no_relative_speed():
-    row = rows_by_arm([OURS])[OURS]
-    assert row.median_ms > 0
-    assert row.relative_speed is row.lower_relative_speed is None
+def test_without_the_dense_layer_there_is_no_speedup():
+    row = rows_by_name([OURS])[OURS]
+    assert row["median_ms"] > 0
+    assert row["speedup"] is row["lower_speedup"] is None
 
 
 @both_directions
 def test_workload_is_repeatable_and_of_the_right_size(direction):
-    shape = ExpertShape(d_model=64, d_ff=96, gated=True, num_experts=4, top_k=2)
     first, again, other = (
-        ExpertWorkload.draw(shape, 3, 5, direction, seed=seed) for seed in (7, 7, 8)
+        drawn(64, 96, num_experts=4, seed=seed, direction=direction) for seed in (7, 7, 8)
     )
     assert torch.equal(first.hidden, again.hidden)
     assert not torch.equal(first.hidden, other.hidden)
     assert first.hidden.requires_grad == (direction == "forward_backward")
-    sizes = {name: tuple(each.shape) for name, each in first.weights.by_name().items()}
+    sizes = {name: tuple(each.shape) for name, each in first.weights.items()}
     assert sizes == {"router": (4, 64), "up": (4, 64, 96), "down": (4, 96, 64), "gate": (4, 64, 96)}
     for name, inputs in (("up", 64), ("down", 96), ("gate", 64)):
-        weight = getattr(first.weights, name)
-        assert torch.equal(weight, getattr(again.weights, name))
+        weight = first.weights[name]
+        assert torch.equal(weight, again.weights[name])
         assert weight.std().item() == pytest.approx(inputs**-0.5, rel=0.05)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"d_models": []}, "must hold at least one entry each, got 0, 1 and 1"),
+        ({"d_models": []}, "d_models must hold at least one entry, got none"),
+        ({"kinds": []}, "kinds must hold at least one entry, got none"),
         ({"kinds": ["sparse"]}, "kinds must be out of plain, gated, got sparse"),
         ({"direction": "backward"}, "direction must be out of forward, forward_backward, got"),
-        ({"arms": ["megablocks"]}, "arms must be out of dense feed-forward, .*, got megablocks"),
+        (
+            {"implementations": ["megablocks"]},
+            "implementations must be out of dense feed-forward, .*, got megablocks",
+        ),
         ({"d_models": [0]}, "d_model must be a whole number of at least 1, got 0"),
         ({"expansion": 0}, "expansion must be"),
         ({"top_k": 5}, r"top_k must be at most num_experts \(4\), got 5"),
@@ -275,7 +288,7 @@ def test_workload_is_repeatable_and_of_the_right_size(direction):
     ],
 )
 def test_unusable_arguments_are_named(options, message):
-    arguments = {"d_models": [8], "kinds": ["plain"], "arms": [DENSE], **SMALL}
+    arguments = {"d_models": [8], "kinds": ["plain"], "implementations": [DENSE], **SMALL}
     with pytest.raises(ValueError, match=message):
         benchmark_experts(**arguments | options)
 
@@ -285,19 +298,28 @@ TINY = ["--d-models", "16", "--batch", "2", "--seq-len", "16", "--repeats", "2",
 
 def test_command_prints_tables_and_writes_results_tables_and_plot(tmp_path, capsys):
     folder = tmp_path / "new"
-    arguments = [*TINY, "--num-experts", "4", "--arms", DENSE, OURS, "--output", str(folder)]
+    arguments = [
+        *TINY,
+        "--num-experts",
+        "4",
+        "--implementations",
+        DENSE,
+        OURS,
+        "--output",
+        str(folder),
+    ]
 
     assert main(["bench", "experts", *arguments]) == 0
 
     printed = capsys.readouterr().out
     assert "torch: " in printed and "threads: " in printed
-    assert "Forward, 4 experts, top-2, 2 x 16 tokens" in printed
+    assert "Forward, 4 experts, top-2, 2 × 16 tokens" in printed
     assert "Forward + backward, 4 experts" in printed
     results = json.loads((folder / "expert_benchmark.json").read_text())
     assert [each["direction"] for each in results["benchmarks"]] == ["forward", "forward_backward"]
     assert [len(each["rows"]) for each in results["benchmarks"]] == [4, 4]
     tables = (folder / "expert_benchmark.md").read_text()
-    assert tables == render_markdown(folder / "expert_benchmark.json") + "\n"
+    assert tables == EXPERTS.render_markdown(folder / "expert_benchmark.json") + "\n"
     assert f"torch {torch.__version__}" in tables
     assert "| plain | 16 | 32 | dense feed-forward | " in tables
     assert (folder / "expert_benchmark.png").read_bytes().startswith(b"\x89PNG")
@@ -306,7 +328,7 @@ def test_command_prints_tables_and_writes_results_tables_and_plot(tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arms", "megablocks"], "arms must be out of"),
+        (["--implementations", "megablocks"], "implementations must be out of"),
         (["--top-k", "9"], "top_k must be at most num_experts (8), got 9"),
         (["--device", "tpu"], "device must be"),
     ],
@@ -321,43 +343,53 @@ def test_other_files_are_no_results(tmp_path):
     reasons = {
         "no json": "must be the results of a benchmark of experts",
         "[]": "must be the results of a benchmark of experts",
-        '{"benchmarks": [{}]}': "ExpertBenchmark must have the fields direction, rows",
+        '{"benchmarks": [{}]}': "Benchmark must have the fields direction, rows",
         '{"benchmarks": []}': "must hold times, got none",
     }
     for content, reason in reasons.items():
         (tmp_path / "file").write_text(content)
         with pytest.raises(ValueError, match=reason):
-            render_markdown(tmp_path / "file")
+            EXPERTS.render_markdown(tmp_path / "file")
 
 
 def test_tables_give_reasons_for_gaps(monkeypatch):
     monkeypatch.setitem(sys.modules, MIXTRAL_MODULE, None)
-    benchmark = benchmark_experts([16], ["gated"], arms=[DENSE, MIXTRAL_LOOP], **SMALL)
+    benchmark = benchmark_experts([16], ["gated"], implementations=[DENSE, MIXTRAL_LOOP], **SMALL)
     reason = "not measured: transformers is not installed"
-    assert str(benchmark).splitlines()[-1].endswith(reason)
-    assert benchmark.to_markdown().splitlines()[-1].endswith(f"| {reason} |  |  |")
+    table = EXPERTS.table(benchmark)
+    assert str(table).splitlines()[-1].endswith(reason)
+    assert table.to_markdown().splitlines()[-1].endswith(f"| {reason} |  |  |")
 
 
-def drawn_row(arm, d_model, relative_speed, **changes):
+plot_speeds = partial(
+    plot_relative_speeds,
+    subject="Experts",
+    case="{kind}, d_model {d_model}",
+    note="dense: {tokens_per_second:,.0f} tokens/s",
+)
+
+
+def drawn_row(name, d_model, speedup, **changes):
     row = {
-        "arm": arm,
-        "gated": True,
+        "implementation": name,
+        "kind": "gated",
         "d_model": d_model,
         "direction": "forward",
-        "tokens_per_second": relative_speed and 1000 * relative_speed,
-        "relative_speed": relative_speed,
-        "lower_relative_speed": relative_speed and relative_speed - 0.1,
-        "upper_relative_speed": relative_speed and relative_speed + 0.2,
+        "median_ms": speedup and 1 / speedup,
+        "tokens_per_second": speedup and 1000 * speedup,
+        "speedup": speedup,
+        "lower_speedup": speedup and speedup - 0.1,
+        "upper_speedup": speedup and speedup + 0.2,
     }
     return row | changes
 
 
-def test_plot_shows_relative_speeds_quartiles_and_gaps():
+def test_plot_shows_speedups_quartiles_and_gaps():
     rows = [
         *[drawn_row("dense", 8, 1.0), drawn_row("a", 8, 0.9), drawn_row("b", 8, None)],
         *[drawn_row("dense", 16, 1.0), drawn_row("a", 16, 0.7), drawn_row("b", 16, 0.5)],
     ]
-    ax = plot_expert_speeds(rows, "dense", ax=Figure().subplots())
+    ax = plot_speeds(pd.DataFrame(rows), "dense", ax=Figure().subplots())
 
     widths = [[bar.get_width() for bar in container] for container in ax.containers]
     assert widths == [[0.9, 0.7], [0.0, 0.5]]
@@ -374,12 +406,12 @@ def test_plot_shows_relative_speeds_quartiles_and_gaps():
 
 def test_plot_refuses_what_it_cannot_draw():
     with pytest.raises(ValueError, match="one direction, got none"):
-        plot_expert_speeds([], "dense")
+        plot_speeds(pd.DataFrame(), "dense")
     rows = [drawn_row("a", 8, 0.9), drawn_row("a", 8, 0.9, direction="forward_backward")]
     with pytest.raises(ValueError, match=r"one direction, got .*forward.*forward_backward"):
-        plot_expert_speeds(rows, "dense")
-    with pytest.raises(ValueError, match="an arm besides 'dense'"):
-        plot_expert_speeds([drawn_row("dense", 8, 1.0)], "dense")
+        plot_speeds(pd.DataFrame(rows), "dense")
+    with pytest.raises(ValueError, match="an implementation besides 'dense'"):
+        plot_speeds(pd.DataFrame([drawn_row("dense", 8, 1.0)]), "dense")
 
 
 def test_machine_is_told_in_one_sentence():

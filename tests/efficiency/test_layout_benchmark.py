@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparse_transformers.efficiency.layout_benchmark import benchmark_layout
+from sparse_transformers.efficiency.attention_growth import benchmark_layout
 from sparse_transformers.models.attention_patterns import Causal, LocalWindow
 
 
@@ -13,8 +13,8 @@ def test_tiles_are_those_of_the_kernel_and_each_length_has_a_time():
     # Rows of 32 queries and windows of 64: 1, 2, then 3 tiles a row.
     assert result.n_tiles == (1 + 2 + 3, 1 + 2 + 6 * 3)
     assert all(median_ms > 0 for median_ms in result.median_ms)
-    assert str(result).count("\n") == 3
-    assert f"| 256 | {1 + 2 + 6 * 3} |" in result.to_markdown()
+    assert str(result.table()).count("\n") == 3
+    assert f"| 256 | {1 + 2 + 6 * 3} |" in result.table().to_markdown()
 
 
 def test_every_repeat_builds_the_layout_anew(monkeypatch):
@@ -23,7 +23,7 @@ def test_every_repeat_builds_the_layout_anew(monkeypatch):
     def build(pattern, q_len, k_len, block_size):
         built.append(q_len)
 
-    monkeypatch.setattr("sparse_transformers.efficiency.layout_benchmark.build_layout", build)
+    monkeypatch.setattr("sparse_transformers.efficiency.attention_growth.build_layout", build)
     (LocalWindow(8) & Causal()).layout(64, block_size=32)  # in the cache already
 
     benchmark_layout(LocalWindow(8), [64], repeats=3)

@@ -1,16 +1,15 @@
 """What the patterns allow, what they cost, and how far a token hears through several layers."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
-from sparse_transformers.efficiency.attention_arms import DENSE, OURS
-from sparse_transformers.efficiency.attention_benchmark import (
-    AttentionRow,
-    benchmark_attention,
-)
+from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
+from sparse_transformers.efficiency.attention_implementations import DENSE, OURS
+from sparse_transformers.efficiency.comparison import Direction
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.scaling_law import speedup_interval
 from sparse_transformers.models.attention_patterns import (
@@ -53,6 +52,30 @@ class PatternSurveySettings:
     n_heads: int = 4
     head_dim: int = 64
     repeats: int = 5
+
+
+@dataclass(frozen=True)
+class AttentionRow:
+    """A row of `benchmark_attention`, which explains its columns; `arm` is the implementation."""
+
+    arm: str
+    pattern: str
+    seq_len: int
+    direction: Direction
+    theoretical_speedup: float
+    fill: float | None
+    median_ms: float | None = None
+    lower_quartile_ms: float | None = None
+    upper_quartile_ms: float | None = None
+    speedup: float | None = None
+    sparse_efficiency: float | None = None
+    not_measured: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "AttentionRow":
+        """The columns that are kept here."""
+        columns = {**row, "arm": row["implementation"]}
+        return cls(**{field.name: columns[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -178,12 +201,13 @@ def survey_patterns(
         [settings.measured_len],
         settings.n_heads,
         settings.head_dim,
-        arms=(DENSE, OURS),
+        implementations=(DENSE, OURS),
         repeats=settings.repeats,
         seed=seed,
     )
-    dense = next(row for row in benchmark.rows if row.arm == DENSE)
-    timings = [row for row in benchmark.rows if row.arm == OURS]  # one for each pattern, in order
+    rows = [AttentionRow.of(row) for row in benchmark.rows]
+    dense = next(row for row in rows if row.arm == DENSE)
+    timings = [row for row in rows if row.arm == OURS]  # one for each pattern, in order
 
     surveyed = []
     for (name, pattern), timing in zip(measured.items(), timings, strict=True):

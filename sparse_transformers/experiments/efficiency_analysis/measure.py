@@ -7,7 +7,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sparse_transformers.efficiency.attention_arms import ARMS, DENSE, OURS, Attend, Workload
+from sparse_transformers.efficiency.attention_implementations import (
+    DENSE,
+    IMPLEMENTATIONS,
+    OURS,
+    Attend,
+    AttentionWorkload,
+)
 from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.efficiency.scaling_law import PowerLaw, fit_power_law
@@ -148,7 +154,9 @@ def _time_curves(
             arms["dense"] = _build(DENSE, Causal(), seq_len)
         if seq_len <= settings.longest_mask:
             arms["masked"] = _build(MASKED, LocalWindow(settings.window_size), seq_len)
-        workload = Workload.draw(seq_len, settings.n_heads, settings.head_dim, direction, seed=seed)
+        workload = AttentionWorkload.draw(
+            Causal(), seq_len, settings.n_heads, settings.head_dim, direction, seed=seed
+        )
         calls = {name: partial(workload.run, attend) for name, attend in arms.items()}
         for name, timing in time_interleaved(calls, settings.repeats).items():
             points[name].append(TimePoint(seq_len, timing))
@@ -168,8 +176,8 @@ def _memory_curves(
         arms["dense"] = _build(DENSE, Causal(), seq_len)
         if seq_len <= settings.longest_stored:
             arms["stored"] = _attend_storing_scores
-        workload = Workload.draw(
-            seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
+        workload = AttentionWorkload.draw(
+            Causal(), seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
         )
         for name, attend in arms.items():
             peaks[name][seq_len] = peak_extra_bytes(partial(workload.run, attend))
@@ -208,7 +216,7 @@ def _sparse_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) ->
 
 
 def _build(arm: str, pattern: AttentionPattern, seq_len: int) -> Attend:
-    return ARMS[arm].build(pattern, seq_len, torch.device("cpu"))
+    return IMPLEMENTATIONS[arm].build(pattern, seq_len, torch.device("cpu"))
 
 
 def _attend_storing_scores(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -14,45 +15,39 @@ COLORS = ("#222222", "#0072B2", "#D55E00", "#E69F00", "#8C6D31", "#CC79A7", "#11
 MARKERS = "osv^DPXh"
 
 
-def plot_attention_times(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Draw median times over the number of positions, with quartiles, a line for each arm.
+def plot_attention_times(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw median times over the number of positions, with quartiles.
 
-    Both axes are logarithmic, so that linear and quadratic growth are straight lines of different
-    steepness. An arm without any measurement stands in the legend all the same.
+    There is a line for each implementation and pattern, and one without any measurement stands in
+    the legend all the same. Both axes are logarithmic, so that linear and quadratic growth are
+    straight lines of different steepness.
 
     Args:
-        rows: of one direction, as the benchmark's results file holds them.
+        rows: of a benchmark.
         ax: where to draw; None makes a new figure.
 
     Raises:
         ValueError: there are no rows, or rows of several directions.
     """
-    directions = {row["direction"] for row in rows}
-    if len(directions) != 1:
-        raise ValueError(f"rows must be of one direction, got {sorted(directions) or 'none'}")
-    lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        lines.setdefault((row["arm"], row["pattern"]), []).append(row)
-    arms, patterns = (dict.fromkeys(names) for names in zip(*lines, strict=True))
-    colors = dict(zip(arms, cycle(COLORS), strict=False))
-    markers = dict(zip(patterns, cycle(MARKERS), strict=False))
-
+    direction = only_direction(rows)
+    colors = dict(zip(rows["implementation"].unique(), cycle(COLORS), strict=False))
+    markers = dict(zip(rows["pattern"].unique(), cycle(MARKERS), strict=False))
     curves = []
-    for (arm, pattern), line in lines.items():
-        measured = [row for row in line if row["median_ms"] is not None]
-        label = f"{arm}: {pattern}" + ("" if measured else " (not measured)")
+    for (name, pattern), line in rows.groupby(["implementation", "pattern"], sort=False):
+        measured = line.dropna(subset="median_ms")
+        label = f"{name}: {pattern}" + (" (not measured)" if measured.empty else "")
         curves.append(
             Curve(
-                Style(label, colors[arm], markers[pattern]),
-                x=[row["seq_len"] for row in measured],
-                y=[row["median_ms"] for row in measured],
-                low=[row["lower_quartile_ms"] for row in measured],
-                high=[row["upper_quartile_ms"] for row in measured],
+                Style(label, colors[name], markers[pattern]),
+                x=measured["seq_len"].tolist(),
+                y=measured["median_ms"].astype(float).tolist(),
+                low=measured["lower_quartile_ms"].astype(float).tolist(),
+                high=measured["upper_quartile_ms"].astype(float).tolist(),
             )
         )
     ax = plot_curves(
         curves,
-        title=f"Causal attention, {directions.pop().replace('_', ' + ')}: time",
+        title=f"Causal attention, {direction}: time",
         xlabel="positions",
         ylabel="median time (ms)",
         log_x=True,
@@ -91,6 +86,18 @@ def plot_memory_scaling(scalings: Sequence[Mapping[str, Any]], ax: Axes | None =
     )
     _finish(ax)
     return ax
+
+
+def only_direction(rows: pd.DataFrame) -> str:
+    """The direction of all rows, in words.
+
+    Raises:
+        ValueError: there are no rows, or rows of several directions.
+    """
+    directions = sorted(rows["direction"].unique()) if len(rows) else []
+    if len(directions) != 1:
+        raise ValueError(f"rows must be of one direction, got {directions or 'none'}")
+    return directions[0].replace("_", " + ")
 
 
 def _finish(ax: Axes) -> None:

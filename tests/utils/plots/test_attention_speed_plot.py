@@ -1,6 +1,7 @@
 """What the benchmark's plots show, read from the drawn data."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -10,9 +11,9 @@ from sparse_transformers.utils.plots.attention_speed import (
 )
 
 
-def row(arm, seq_len, median_ms, **changes):
+def row(name, seq_len, median_ms, **changes):
     measured = {
-        "arm": arm,
+        "implementation": name,
         "pattern": "LocalWindow(window_size=8)",
         "seq_len": seq_len,
         "direction": "forward",
@@ -34,7 +35,7 @@ def test_times_show_medians_quartiles_and_what_was_not_measured():
     ]
     ax = Figure().subplots()
 
-    assert plot_attention_times(rows, ax=ax) is ax
+    assert plot_attention_times(pd.DataFrame(rows), ax=ax) is ax
 
     assert ax.get_xscale() == ax.get_yscale() == "log"
     lines = [container.lines for container in ax.containers]
@@ -48,10 +49,10 @@ def test_times_show_medians_quartiles_and_what_was_not_measured():
     assert len({line.get_color() for line, _, _ in lines}) == 3
 
 
-def test_an_arm_keeps_its_colour_for_every_pattern_and_a_pattern_its_marker():
-    rows = [row(arm, 64, 4.0, pattern=pattern) for arm in "AB" for pattern in "xy"]
+def test_an_implementation_keeps_its_colour_for_every_pattern_and_a_pattern_its_marker():
+    rows = [row(name, 64, 4.0, pattern=pattern) for name in "AB" for pattern in "xy"]
 
-    ax = plot_attention_times(rows, ax=Figure().subplots())
+    ax = plot_attention_times(pd.DataFrame(rows), ax=Figure().subplots())
 
     lines = [container.lines[0] for container in ax.containers]
     looks = [(line.get_color(), line.get_marker()) for line in lines]
@@ -75,7 +76,7 @@ def test_memory_shows_mebibytes_and_the_slope():
 
 
 def test_a_new_figure_is_made_when_no_axes_are_given():
-    ax = plot_attention_times([row("dense SDPA", 64, 4.0)])
+    ax = plot_attention_times(pd.DataFrame([row("dense SDPA", 64, 4.0)]))
     try:
         assert ax.figure.number in plt.get_fignums()
     finally:
@@ -84,8 +85,9 @@ def test_a_new_figure_is_made_when_no_axes_are_given():
 
 def test_unusable_input_is_named():
     with pytest.raises(ValueError, match="one direction, got none"):
-        plot_attention_times([])
+        plot_attention_times(pd.DataFrame())
     with pytest.raises(ValueError, match=r"one direction, got .*forward.*forward_backward"):
-        plot_attention_times([row("a", 1, 1.0), row("a", 1, 1.0, direction="forward_backward")])
+        both = [row("a", 1, 1.0), row("a", 1, 1.0, direction="forward_backward")]
+        plot_attention_times(pd.DataFrame(both))
     with pytest.raises(ValueError, match="at least one pattern"):
         plot_memory_scaling([])
