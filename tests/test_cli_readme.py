@@ -1,8 +1,14 @@
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from sparse_transformers.cli import main
 from sparse_transformers.commands import readme as command
 from sparse_transformers.utils.readme import end_mark, put_into_readme, start_mark
+
+OUTPUTS = Path(__file__).parents[1] / "outputs"
 
 
 def marked(name, text="old"):
@@ -10,32 +16,64 @@ def marked(name, text="old"):
 
 
 @pytest.fixture
-def recorded(monkeypatch):
-    """Two texts that are written from files of their own."""
-    texts = {name: lambda outputs, name=name: (outputs / name).read_text() for name in ("a", "b")}
-    monkeypatch.setattr(command, "RECORDED", texts)
+def recorded(tmp_path):
+    """The recorded benchmarks and results, without figures, and a README to write into."""
+    for path in OUTPUTS.rglob("*.json"):
+        copy = tmp_path / path.relative_to(OUTPUTS)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+    (tmp_path / "README.md").write_text(f"one\n{marked('results')}two")
+    return tmp_path
 
 
 def run(folder):
-    return main(["readme", "--outputs", str(folder), "--readme", str(folder / "README.md")])
+    return main(
+        ["readme", "--outputs", str(folder)]
+        + ["--readme", str(folder / "README.md"), "--results", str(folder / "results.md")]
+    )
 
 
-def test_each_text_goes_between_its_marks_and_the_words_around_stay(tmp_path, recorded):
-    (tmp_path / "a").write_text("new a")
-    (tmp_path / "b").write_text("new b")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"one\n{marked('b')}two\n{marked('a')}three")
-    assert run(tmp_path) == 0
-    assert readme.read_text() == f"one\n{marked('b', 'new b')}two\n{marked('a', 'new a')}three"
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
 
 
-def test_missing_results_leave_the_readme_alone(tmp_path, recorded, capsys):
-    (tmp_path / "a").write_text("new a")
-    readme = tmp_path / "README.md"
-    readme.write_text(marked("a") + marked("b"))
-    assert run(tmp_path) == 2
+def test_table_goes_between_its_marks_and_the_words_around_stay(recorded):
+    assert run(recorded) == 0
+    readme = (recorded / "README.md").read_text()
+    assert readme.startswith(f"one\n{start_mark('results')}\n| what was compared | ")
+    assert readme.endswith(f" |\n{end_mark('results')}\ntwo")
+    results = (recorded / "results.md").read_text()
+    titles = [*command.BENCHMARKS, *(section.title for section in command.SECTIONS)]
+    assert [line[3:] for line in results.splitlines() if line.startswith("## ")] == titles
+
+
+def test_best_case_stands_beside_the_rival_in_the_same_case(recorded):
+    path = recorded / "attention_benchmark" / "attention_benchmark.json"
+    rows = json.loads(path.read_text())["benchmarks"][0]["rows"]
+    ours = [row for row in rows if row["implementation"] == "sparse_transformers"]
+    best = max(ours, key=lambda row: row["speedup"] or 0)
+    [rival] = [
+        row
+        for row in rows
+        if row["implementation"] == "FlexAttention (compiled)"
+        and (row["pattern"], row["seq_len"]) == (best["pattern"], best["seq_len"])
+    ]
+    highlight = next(command.recorded_benchmarks(recorded)).highlight
+    assert highlight.found == f"{best['speedup']:.2f}×"
+    assert highlight.beside == f"FlexAttention (compiled): {rival['speedup']:.2f}×"
+    assert f"seq_len {best['seq_len']}" in highlight.question
+
+
+@pytest.mark.parametrize("missing", ["attention_benchmark/attention_benchmark.json", "results.json"])
+def test_missing_results_leave_both_files_alone(recorded, missing, capsys):
+    before = (recorded / "README.md").read_text()
+    (recorded / missing).unlink()
+    assert run(recorded) == 2
     assert "No such file" in capsys.readouterr().err
-    assert readme.read_text() == marked("a") + marked("b")
+    assert (recorded / "README.md").read_text() == before
+    assert not (recorded / "results.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -56,10 +94,7 @@ def test_readme_without_the_marks_is_left_alone(tmp_path, content):
     assert readme.read_text() == content
 
 
-def test_files_of_another_kind_are_refused(tmp_path, capsys):
-    for folder, file in (("attention_benchmark", "attention_benchmark.json"),):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / file).write_text("{}")
-    (tmp_path / "README.md").write_text("words")
-    assert run(tmp_path) == 2
+def test_files_of_another_kind_are_refused(recorded, capsys):
+    change(recorded / "attention_benchmark" / "attention_benchmark.json", dict.clear)
+    assert run(recorded) == 2
     assert "must be the results of an attention benchmark" in capsys.readouterr().err

@@ -54,20 +54,19 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
         [benchmark, *_], _ = report.read(path)
         rows = benchmark.table()
         best = rows.loc[rows[rows.implementation == ours].speedup.idxmax()]
-        case = [name for name in ("seq_len", "kind", "d_model") if name in rows]
+        case = [name for name in ("pattern", "seq_len", "kind", "d_model") if name in rows]
         same = (rows[case] == best[case]).all(axis=1) & (rows.implementation == rival)
-        beside = rows[same].speedup.max()
         sizes = report.settings.format(**benchmark.settings)
-        where = ", ".join(f"{name} {best[name]:,}" if name != "kind" else best[name] for name in case)
+        where = ", ".join(f"{name} {best[name]}" for name in case)
         yield Recorded(
             title=title,
             machine=machine,
             command=command,
             text=tables,
             highlight=Highlight(
-                question=f"forward, {where}, {sizes}: speed beside dense",
+                question=f"speed beside dense, forward ({where}; {sizes})",
                 found=f"{best.speedup:.2f}×",
-                beside=f"{rival}: {beside:.2f}×",
+                beside=f"{rival}: {rows[same].speedup.max():.2f}×",
             ),
         )
 

@@ -26,6 +26,7 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 DENSE = "dense SDPA"
 OURS = "sparse_transformers"
+FLEX = "FlexAttention (compiled)"
 
 LONGEST_MASK = 8192
 """Positions up to which a mask of all pairs is made; twice as many take four times the memory."""
@@ -108,7 +109,7 @@ def _as_asked(pattern: AttentionPattern) -> AttentionPattern:
 IMPLEMENTATIONS = {
     DENSE: Implementation(_dense, computes=lambda pattern: Dense()),
     OURS: Implementation(_ours, computes=_as_asked),
-    "FlexAttention (compiled)": Implementation(_compiled_flex, computes=_as_asked),
+    FLEX: Implementation(_compiled_flex, computes=_as_asked),
     "local-attention": Implementation(_local_attention, computes=_one_key_more),
     "masked SDPA": Implementation(_masked, computes=_as_asked),
 }

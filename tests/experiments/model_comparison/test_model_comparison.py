@@ -150,8 +150,9 @@ def test_words_make_no_claim_within_the_spread(comparison):
         bits={"dense": [3.0, 3.1], "local": [2.8, 3.2], "strided": [3.4, 3.6]},
         speed={"dense": [1000, 1000], "local": [900, 1100], "strided": [500, 500]},
     )
-    assert "the loss of the *local window* model and that of the dense one is not shown" in (
-        findings(drawn)[0]
+    assert (
+        "the loss of the *local window* model and that of the dense one is not shown"
+        in (findings(drawn)[0])
     )
     text = describe_comparison(drawn)
     assert "Not shown to differ from the dense speed: local window." in text
