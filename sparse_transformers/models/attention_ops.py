@@ -75,9 +75,9 @@ def sparse_attention(
     Args:
         query: (batch, heads, queries, dim). Fewer queries than keys means that the queries are the
             last positions.
-        key: (batch, kv_heads, keys, dim). Fewer key heads than query heads means grouped queries: each key head serves
-            `heads / kv_heads` query heads that follow one another.
-        value: (batch, kv_heads, keys, value_dim). As many heads and positions as `key`; `value_dim` may differ from `dim`.
+        key: (batch, kv_heads, keys, dim). Fewer key heads than query heads means grouped queries:
+            each key head belongs to `heads / kv_heads` neighbouring query heads.
+        value: (batch, kv_heads, keys, value_dim). `value_dim` may differ from `dim`.
         pattern: The rule; `PerHead` needs one pattern for every query head.
         causal: Forbid later keys as well: the same as `pattern & Causal()`.
         scale: Factor on the scores, 1 / sqrt(dim) by default.

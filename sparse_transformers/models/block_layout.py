@@ -2,8 +2,8 @@
 
 The pairs of queries and keys are cut into tiles of `block_size` x `block_size`. A layout lists the
 tiles that hold an allowed pair, row by row (compressed sparse rows), and says which of them are
-full. Building it evaluates the rule on candidate tiles only, so that time and memory are proportional
-to the number of tiles and not to the number of pairs, if the pattern has `candidate_keys`.
+full. Building it evaluates the rule on candidate tiles only: if the pattern has `candidate_keys`,
+time and memory are proportional to the number of tiles and not to the number of pairs.
 """
 
 import logging

@@ -33,7 +33,7 @@ class SparseTransformer(nn.Module):
 
     >>> import sparse_transformers as st
     >>> import torch
-    >>> config = st.SparseTransformerConfig(attention="local", attention_options={"window_size": 64})
+    >>> config = st.SparseTransformerConfig(attention="strided", attention_options={"stride": 8})
     >>> model = st.SparseTransformer(config)
     >>> input_ids = torch.tensor([list(b"Sparse attention")])
     >>> model(input_ids).shape

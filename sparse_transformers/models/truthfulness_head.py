@@ -22,8 +22,8 @@ class TruthfulnessOutput:
 
     Attributes:
         logits: Scores of the classes, before the softmax.
-        confidence: Between 0 and 1. What it means depends on the loss that trains it; no loss of
-            this library does.
+        confidence: Between 0 and 1. What it means depends on the loss that trains it: without
+            one it stays a random function of the text.
         pooled: Mean of the hidden states of the real tokens.
     """
 

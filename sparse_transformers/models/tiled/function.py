@@ -36,7 +36,7 @@ from sparse_transformers.models.tiled.views import views_of
 BLOCK_SIZE = {"cpu": 32, "cuda": 64}
 """Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
 BYTES_PER_LAUNCH = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""New memory of one launch: fits into the last-level cache of a CPU, and is enough to fill a GPU."""
+"""New memory of one launch: fits into the last-level cache of a CPU, and fills a GPU."""
 
 
 def tiled_attention(

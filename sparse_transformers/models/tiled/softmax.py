@@ -47,7 +47,7 @@ def fused_forward(
         query, key, value, 0.0, False, attn_mask=None if bias is None else bias.values, scale=scale
     )
     if bias is not None and bias.no_key is not None:
-        # The kernel leaves the results of an empty row undefined: 0 or NaN, depending on the version.
+        # The kernel leaves the results of an empty row undefined: 0 or NaN, depending on PyTorch.
         lse = lse.masked_fill(bias.no_key, -torch.inf)
         output = output.masked_fill(bias.no_key[..., None], 0.0)
     return output, lse
