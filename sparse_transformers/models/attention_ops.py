@@ -83,8 +83,8 @@ def sparse_attention(
         scale: Factor on the scores, 1 / sqrt(dim) by default.
         backend: "reference" makes all scores; "tiled" visits the tiles, on any device; "flex" runs
             compiled FlexAttention. "auto" takes PyTorch's dense kernel where the pattern allows
-            everything, "flex" on CUDA where it applies, and else "tiled". A backend asked for by
-            name never falls back to another.
+            everything, "flex" on CUDA where it applies, and else "tiled". A backend given by name
+            never falls back to another.
         key_lengths: For padded batches, the number of real keys of each element (batch,); no
             query attends to the keys behind them.
         return_lse: Whether to return the log-sum-exp of the scores too, in nats; it is -inf for a
@@ -130,7 +130,7 @@ def sparse_attention(
 def _dense_form(
     pattern: AttentionPattern, query: Tensor, key: Tensor
 ) -> Literal["all", "earlier"] | None:
-    """What PyTorch's dense kernel has to be asked for; None if it cannot give the pattern."""
+    """How PyTorch's dense kernel computes the pattern; None if it cannot."""
     q_len, k_len = query.shape[2], key.shape[2]
     if pattern in (Dense(), Dense() & Dense()):
         return "all"

@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 FULL_TILE = -1
 PAIRS_PER_CHUNK = 1 << 18  # the rule's intermediate results then stay in the cache
 CANDIDATES_PER_CHUNK = 1 << 20
-MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; beyond, they are made when visited
+MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; more are made when visited
 
 Positions = Any  # an int, or an integer tensor of any shape that broadcasts
 Ranges = list[tuple[Positions, Positions]]
 
 
 class PositionRule(Protocol):
-    """What a layout asks of a pattern; see `AttentionPattern` for what the answers mean."""
+    """The methods of a pattern that a layout calls; see `AttentionPattern`."""
 
     def allows(self, query: Positions, key: Positions) -> Any:
         """Whether position `query` may attend to position `key`."""
@@ -290,7 +290,7 @@ def _tiles_of_ranges(
         row = torch.repeat_interleave(torch.arange(len(rows)), width)
         place = torch.arange(len(row)) - (width.cumsum(0) - width)[row]
         found.append(rows[row] * n_columns + first_column[row] + place)
-    if not found:  # the pattern says that there is nothing to see
+    if not found:  # the pattern has no candidate keys
         return rows[:0], rows[:0]
     tiles = found[0] if len(found) == 1 else torch.cat(found).unique()
     return tiles // n_columns, tiles % n_columns
@@ -322,7 +322,7 @@ def _unpack(table: dict[bytes, int], block_size: int) -> Bool[Tensor, "masks blo
 
 @lru_cache
 def _warn_about_probing(name: str) -> None:
-    """Says once for each class of patterns that its layouts are slow to build."""
+    """Warns once for each class of patterns that its layouts are slow to build."""
     logger.warning(
         "%s does not say where its keys are, so its layout tries every tile; "
         "a `candidate_keys` method would make it fast to build",

@@ -11,7 +11,7 @@ POSITIONS = ("rotary", "learned", "sinusoidal", "none")
 
 
 class TokenEmbedding(nn.Module):
-    """A vector for every token, with its position added if `positions` asks for it.
+    """A vector for every token, with its position added for learned and sinusoidal `positions`.
 
     Learned positions end at `max_seq_len`; the other kinds have no end. In training, `dropout`
     drops single channels, and `token_dropout` whole tokens but not their positions (Gal and

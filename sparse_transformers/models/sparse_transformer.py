@@ -276,7 +276,7 @@ class SparseTransformer(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def num_active_parameters(self) -> int:
-        """The number of weights that one token meets: without the experts that do not read it."""
+        """The number of weights used for one token: without the experts that do not process it."""
         parts = [block.feed_forward for block in self._stack()]
         idle = [
             sum(parameter.numel() for parameter in part.parameters()) - part.num_active_parameters()

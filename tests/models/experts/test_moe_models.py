@@ -185,7 +185,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_no_bias(router):
 
 
 @causal_router
-def test_active_parameters_are_those_that_one_token_meets(router):
+def test_active_parameters_are_those_used_for_one_token(router):
     tested = moe_model(router, gated=True, shared_experts=1)
     with record_experts(tested) as outputs:
         tested(ids(1, 1)).square().sum().backward()
