@@ -1,4 +1,4 @@
-"""Attention patterns as they stand in a configuration: names and options that JSON can hold.
+"""Attention patterns in a configuration: names and options that JSON can hold.
 
 A choice is one of
     "strided"                                   a name of `PATTERNS`, with options given beside it
@@ -19,7 +19,7 @@ from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
 AttentionChoice = str | dict[str, Any] | tuple["AttentionChoice", ...]
 
 DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {"local": {"window_size": 256}}
-"""Options that a bare name need not be given."""
+"""Default options of patterns that are given by their name alone."""
 
 
 def patterns_from_choices(
@@ -29,11 +29,12 @@ def patterns_from_choices(
 
     Args:
         choices: One for each layer.
-        options: For bare names: each option goes to the names whose pattern has it.
+        options: Options of the patterns that are given by their name alone; each option applies to
+            all of these that have it.
 
     Raises:
-        ValueError: A choice of another form, an unknown name or option, an option that no bare name
-            has a use for, or a value out of range.
+        ValueError: A choice of another form, an unknown name or option, an option that no name has,
+            or a value out of range.
     """
     patterns = tuple(_pattern(choice, options) for choice in choices)
     names = {name for choice in choices for name in _bare_names(choice)}

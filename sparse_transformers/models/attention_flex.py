@@ -23,7 +23,7 @@ def flex_applies(
     pattern: AttentionPattern,
     key_lengths: Tensor | None,
 ) -> bool:
-    """Whether FlexAttention's CUDA kernel takes such a problem."""
+    """Whether FlexAttention's CUDA kernel supports such a problem."""
     return (
         query.is_cuda
         and key_lengths is None
@@ -47,7 +47,7 @@ def flex_backend(
     """Output and log-sum-exp from compiled FlexAttention.
 
     Raises:
-        ValueError: padded batches or patterns of their own for single heads, which "tiled" offers,
+        ValueError: Padded batches or patterns of their own for single heads, which "tiled" offers,
             or gradients on a device where FlexAttention has none.
     """
     if key_lengths is not None:

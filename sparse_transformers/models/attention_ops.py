@@ -63,30 +63,39 @@ def sparse_attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Softmax attention over the pairs that `pattern` allows, at the cost of its tiles.
 
-    A query that may attend to no key returns zeros. Fastest with tensors stored as (batch,
-    positions, heads, dim), that is, with the transposed view of what a projection gives.
+    A query that may attend to no key returns zeros. It is fastest with tensors stored as (batch,
+    positions, heads, dim), that is, with the transposed view of what a projection returns.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> query, key, value = torch.randn(3, 1, 2, 8, 4)
+    >>> st.sparse_attention(query, key, value, st.LocalWindow(3), causal=True).shape
+    torch.Size([1, 2, 8, 4])
 
     Args:
-        query: Fewer queries than keys means that the queries are the last positions.
-        key: Fewer key heads than query heads means grouped queries: each key head serves
-            `heads / kv_heads` query heads that follow one another.
-        value: As many heads and positions as `key`; `value_dim` may differ from `dim`.
+        query: (batch, heads, queries, dim). Fewer queries than keys means that the queries are the
+            last positions.
+        key: (batch, kv_heads, keys, dim). Fewer key heads than query heads means grouped queries:
+            each key head belongs to `heads / kv_heads` neighbouring query heads.
+        value: (batch, kv_heads, keys, value_dim). `value_dim` may differ from `dim`.
         pattern: The rule; `PerHead` needs one pattern for every query head.
         causal: Forbid later keys as well: the same as `pattern & Causal()`.
         scale: Factor on the scores, 1 / sqrt(dim) by default.
         backend: "reference" makes all scores; "tiled" visits the tiles, on any device; "flex" runs
             compiled FlexAttention. "auto" takes PyTorch's dense kernel where the pattern allows
-            everything, "flex" on CUDA where it applies, and else "tiled". A backend asked for by
-            name never falls back to another.
-        key_lengths: For padded batches: keys at or beyond the length are invisible.
-        return_lse: Return the log-sum-exp of the scores too, -inf for a query without a key.
+            everything, "flex" on CUDA where it applies, and else "tiled". A backend given by name
+            never falls back to another.
+        key_lengths: For padded batches, the number of real keys of each element (batch,); no
+            query attends to the keys behind them.
+        return_lse: Whether to return the log-sum-exp of the scores too, in nats; it is -inf for a
+            query without a key.
 
     Returns:
         The output (batch, heads, queries, value_dim), with `return_lse` also the log-sum-exp
         (batch, heads, queries) in at least single precision.
 
     Raises:
-        ValueError: shapes, devices, types, lengths or names that do not fit.
+        ValueError: Shapes, devices, types, lengths or names that do not fit.
     """
     _check(query, key, value, pattern, scale, backend, key_lengths)
     if causal:
@@ -121,7 +130,7 @@ def sparse_attention(
 def _dense_form(
     pattern: AttentionPattern, query: Tensor, key: Tensor
 ) -> Literal["all", "earlier"] | None:
-    """What PyTorch's dense kernel has to be asked for; None if it cannot give the pattern."""
+    """How PyTorch's dense kernel computes the pattern; None if it cannot."""
     q_len, k_len = query.shape[2], key.shape[2]
     if pattern in (Dense(), Dense() & Dense()):
         return "all"

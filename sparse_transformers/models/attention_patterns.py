@@ -1,8 +1,8 @@
 """The static attention patterns of the literature, each one a rule about positions.
 
-All rules are symmetric in spirit: they say how far and where a token looks, on both sides.
-Causality is a rule of its own, so a causal window is `LocalWindow(256) & Causal()`, or
-`causal=True` wherever a function takes it.
+The rules treat earlier and later keys alike. Causality is a rule of its own, so a causal window is
+`LocalWindow(256) & Causal()`, or `LocalWindow(256)` and `causal=True` where a function has that
+argument.
 
 To add a pattern: write a frozen dataclass with `allows`, and one line in `PATTERNS`.
 """
@@ -57,6 +57,10 @@ Part = Literal["both", "local", "column"]
 class Dense(AttentionPattern):
     """Every query sees every key.
 
+    >>> import sparse_transformers as st
+    >>> st.Dense().allowed_pairs(4)
+    16
+
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
     """
 
@@ -73,6 +77,16 @@ class LocalWindow(AttentionPattern):
 
     With `Causal` these are exactly `window_size` keys, the query's own included; without it,
     `window_size - 1` more on the other side.
+
+    >>> import sparse_transformers as st
+    >>> (st.LocalWindow(2) & st.Causal()).mask(4).int()
+    tensor([[1, 0, 0, 0],
+            [1, 1, 0, 0],
+            [0, 1, 1, 0],
+            [0, 0, 1, 1]], dtype=torch.int32)
+
+    Args:
+        window_size: Number of keys on one side, the query's own included; at least 1.
 
     Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
     """
@@ -96,6 +110,17 @@ class LocalWindow(AttentionPattern):
 @dataclass(frozen=True)
 class DilatedWindow(AttentionPattern):
     """A window with gaps: `window_size` keys on each side (itself included), `dilation` apart.
+
+    >>> import sparse_transformers as st
+    >>> st.DilatedWindow(2, dilation=2).mask(4).int()
+    tensor([[1, 0, 1, 0],
+            [0, 1, 0, 1],
+            [1, 0, 1, 0],
+            [0, 1, 0, 1]], dtype=torch.int32)
+
+    Args:
+        window_size: Number of keys on one side, the query's own included; at least 1.
+        dilation: Distance between neighbouring keys, in positions; at least 1 (no gaps).
 
     Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
     """
@@ -123,10 +148,18 @@ class DilatedWindow(AttentionPattern):
 
 @dataclass(frozen=True)
 class Strided(AttentionPattern):
-    """The nearest `stride` positions, and every `stride`-th position beyond.
+    """The positions up to `stride` away, and every `stride`-th position beyond.
 
     `part="local"` and `part="column"` are the two heads of the paper's factorised form,
     A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union.
+
+    >>> import sparse_transformers as st
+    >>> (st.Strided(2) & st.Causal()).mask(6).int()[-1]
+    tensor([0, 1, 0, 1, 1, 1], dtype=torch.int32)
+
+    Args:
+        stride: Distance in positions, at least 1.
+        part: "both", "local" or "column".
 
     Source: Child et al. 2019, arXiv:1904.10509, section 4.3.
     """
@@ -169,6 +202,16 @@ class Fixed(AttentionPattern):
     `part="local"` and `part="column"` are the two heads of the paper's factorised form;
     "both" is their union.
 
+    >>> import sparse_transformers as st
+    >>> (st.Fixed(3) & st.Causal()).mask(8).int()[-1]
+    tensor([0, 0, 1, 0, 0, 1, 1, 1], dtype=torch.int32)
+
+    Args:
+        block_size: Length of a block in positions, at least 1.
+        summary_size: Number of positions at the end of each block that all queries see; from 1 to
+            `block_size`.
+        part: "both", "local" or "column".
+
     Source: Child et al. 2019, arXiv:1904.10509, section 4.3.
     """
 
@@ -202,8 +245,24 @@ class Fixed(AttentionPattern):
 class BlockSparse(AttentionPattern):
     """Random blocks of `block_size` x `block_size` pairs: a share of `sparsity` is skipped.
 
-    Every query also sees its own block, so that no query is left without a key. Which blocks stay
-    follows from `seed` and the block's place alone, whatever the length of the sequence.
+    Every query also sees its own block, so that no query is without a key. Which blocks are kept
+    depends on `seed` and on the block's place, and not on the length of the sequence.
+
+    >>> import sparse_transformers as st
+    >>> st.BlockSparse(64, sparsity=0.9).layout(512).to_dense()
+    tensor([[2, 0, 0, 0, 0, 0, 2, 0],
+            [0, 2, 0, 0, 0, 0, 0, 0],
+            [0, 0, 2, 0, 0, 0, 0, 0],
+            [0, 0, 0, 2, 0, 0, 0, 0],
+            [2, 0, 0, 0, 2, 0, 0, 0],
+            [0, 0, 0, 0, 0, 2, 0, 0],
+            [0, 0, 0, 0, 0, 0, 2, 0],
+            [0, 2, 0, 0, 0, 0, 0, 2]])
+
+    Args:
+        block_size: Length of a block in positions, at least 1.
+        sparsity: Probability that a block is skipped, from 0 (dense) to 1 (own block only).
+        seed: A whole number; another seed keeps other blocks.
 
     Source: Gray, Radford, Kingma 2017, "GPU Kernels for Block-Sparse Weights", section 3.
     """
@@ -248,8 +307,17 @@ class BlockSparse(AttentionPattern):
 class RandomSparse(AttentionPattern):
     """Single random pairs: a share of `sparsity` is skipped, and every query sees itself.
 
-    Unstructured sparsity leaves hardly any tile empty, so it saves next to nothing: `fill` says it.
-    Which pairs stay follows from `seed` and the two positions alone.
+    Unstructured sparsity leaves hardly any tile empty, so it saves next to no time: the `fill` of
+    its layout is low. Which pairs are kept depends on `seed` and on the two positions.
+
+    >>> import sparse_transformers as st
+    >>> layout = st.RandomSparse(sparsity=0.9).layout(512)
+    >>> layout.n_tiles, round(layout.fill, 2)
+    (64, 0.1)
+
+    Args:
+        sparsity: Probability that a pair is skipped, from 0 (dense) to 1 (itself only).
+        seed: A whole number; another seed keeps other pairs.
 
     Source: the "sparse random" attention of many tutorials; no kernel profits from it.
     """
@@ -270,6 +338,15 @@ class RandomSparse(AttentionPattern):
 @dataclass(frozen=True)
 class GlobalTokens(AttentionPattern):
     """The tokens at `positions` see every token, and every token sees them.
+
+    >>> import sparse_transformers as st
+    >>> st.GlobalTokens((0,)).mask(3).int()
+    tensor([[1, 1, 1],
+            [1, 0, 0],
+            [1, 0, 0]], dtype=torch.int32)
+
+    Args:
+        positions: Positions of the global tokens, at least one, each 0 or more.
 
     Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1 (global attention);
     Zaheer et al. 2020, arXiv:2007.14062, section 2 (BigBird-ITC).
@@ -313,7 +390,15 @@ class GlobalTokens(AttentionPattern):
 class AttentionSinks(AttentionPattern):
     """Every query sees the first `count` keys.
 
-    Meant for a union: `AttentionSinks(4) | LocalWindow(256)`.
+    It is used in a union, such as `AttentionSinks(4) | LocalWindow(256)`.
+
+    >>> import sparse_transformers as st
+    >>> pattern = st.AttentionSinks(1) | st.LocalWindow(2)
+    >>> (pattern & st.Causal()).mask(5).int()[-1]
+    tensor([1, 0, 0, 1, 1], dtype=torch.int32)
+
+    Args:
+        count: Number of keys at the start of the sequence, at least 1.
 
     Source: Xiao et al. 2023, arXiv:2309.17453, section 3.2.
     """
@@ -335,6 +420,18 @@ class Longformer(AttentionPattern):
     """A window, dilated if wanted, and a few global tokens.
 
     The model's separate projections for global tokens are not part of the pattern.
+
+    >>> import sparse_transformers as st
+    >>> st.Longformer(window_size=2).mask(4).int()
+    tensor([[1, 1, 1, 1],
+            [1, 1, 1, 0],
+            [1, 1, 1, 1],
+            [1, 0, 1, 1]], dtype=torch.int32)
+
+    Args:
+        window_size: Number of keys on one side, the query's own included; at least 1.
+        global_positions: Positions of the global tokens, each 0 or more.
+        dilation: Distance between neighbouring keys of the window, in positions; at least 1.
 
     Source: Beltagy et al. 2020, arXiv:2004.05150, section 3.1.
     """
@@ -368,9 +465,29 @@ class Longformer(AttentionPattern):
 class BigBird(AttentionPattern):
     """Blocks of tokens: a window of `window_blocks`, `global_blocks` first ones, and random ones.
 
-    Each block of queries draws `random_blocks` blocks of keys, with repetition, from the first
-    `seq_len` positions as in the paper. Without `seq_len` it draws from the blocks up to its own,
-    which suits causal use. The draws follow from `seed` and the block's number.
+    For each block of queries, `random_blocks` blocks of keys are drawn, with repetition, from the
+    first `seq_len` positions as in the paper. Without `seq_len` they are drawn from the blocks up
+    to its own, which suits causal use. The draws depend on `seed` and on the block's number.
+
+    >>> import sparse_transformers as st
+    >>> pattern = st.BigBird(block_size=64)
+    >>> pattern.layout(512).to_dense()
+    tensor([[2, 2, 2, 2, 2, 2, 2, 2],
+            [2, 2, 2, 0, 0, 0, 0, 0],
+            [2, 2, 2, 2, 0, 0, 0, 0],
+            [2, 2, 2, 2, 2, 0, 0, 0],
+            [2, 2, 0, 2, 2, 2, 0, 0],
+            [2, 0, 0, 0, 2, 2, 2, 0],
+            [2, 2, 2, 0, 2, 2, 2, 2],
+            [2, 0, 2, 0, 0, 0, 2, 2]])
+
+    Args:
+        block_size: Length of a block in positions, at least 1.
+        window_blocks: Blocks in the window, the query's own included; odd.
+        global_blocks: Blocks at the start whose tokens are global; 0 for none.
+        random_blocks: Draws for each block of queries; 0 for none.
+        seed: A whole number; another seed draws other blocks.
+        seq_len: Length that the draws are made from, in positions; None: up to the query's block.
 
     Source: Zaheer et al. 2020, arXiv:2007.14062, section 2 and appendix D.
     """
@@ -423,6 +540,7 @@ class BigBird(AttentionPattern):
         return _uniform(row, nth, self.seed) % n_blocks
 
 
+# Names for `make_pattern` and for configurations.
 PATTERNS: dict[str, type[AttentionPattern]] = {
     "dense": Dense,
     "causal": Causal,
@@ -440,10 +558,19 @@ PATTERNS: dict[str, type[AttentionPattern]] = {
 
 
 def make_pattern(name: str, **options: Any) -> AttentionPattern:
-    """The pattern called `name` in `PATTERNS`, for instance `make_pattern("local", window_size=9)`.
+    """The pattern called `name` in `PATTERNS`.
+
+    >>> import sparse_transformers as st
+    >>> st.make_pattern("local", window_size=9)
+    LocalWindow(window_size=9)
+
+    Args:
+        name: A key of `PATTERNS`: "dense", "causal", "local", "dilated", "strided", "fixed",
+            "block", "random", "global", "sinks", "longformer" or "bigbird".
+        **options: The arguments of the pattern's class.
 
     Raises:
-        ValueError: the name is unknown, or an option is unknown, missing or out of range.
+        ValueError: The name is unknown, or an option is unknown, missing or out of range.
     """
     if name not in PATTERNS:
         raise ValueError(f"unknown pattern {name!r}; known are {', '.join(PATTERNS)}")

@@ -1,7 +1,7 @@
-"""Dense masked attention: slow, plain, and right by inspection. It defines what the others compute.
+"""Dense masked attention: slow and plain. It defines what the other backends must compute.
 
-It makes all scores, so it is the only path that can return the attention weights, and it is never
-timed as sparse.
+It computes all scores, so it is the only backend that can return the attention weights, and it is
+never timed as sparse.
 """
 
 import torch
@@ -28,7 +28,26 @@ def reference_attention(
 ]:
     """Softmax attention over the pairs that `pattern` allows, through the full score matrix.
 
-    `selected`, if given, forbids all other pairs as well (see `selection_mask`).
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> query, key, value = torch.randn(3, 1, 2, 8, 4)
+    >>> output, lse, weights = st.reference_attention(query, key, value, st.LocalWindow(3))
+    >>> weights.shape
+    torch.Size([1, 2, 8, 8])
+    >>> torch.allclose(weights.sum(-1), torch.ones(1, 2, 8))
+    True
+
+    Args:
+        query: (batch, heads, queries, dim). Fewer queries than keys means that the queries are the
+            last positions.
+        key: (batch, kv_heads, keys, dim). Fewer heads than `query` means grouped queries.
+        value: (batch, kv_heads, keys, value_dim).
+        pattern: The rule; `PerHead` needs one pattern for every query head.
+        causal: Forbid later keys as well: the same as `pattern & Causal()`.
+        scale: Factor on the scores, 1 / sqrt(dim) by default.
+        key_lengths: For padded batches, the number of real keys of each element (batch,).
+        selected: Mask (batch, heads, queries, keys); False forbids a pair that the pattern allows
+            (see `selection_mask`). None forbids nothing.
 
     Returns:
         The output, the log-sum-exp of each query's scores (-inf without any allowed key), and the

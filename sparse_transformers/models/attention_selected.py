@@ -1,4 +1,4 @@
-"""Attention to selected keys: every query has a list of its own, forward and backward.
+"""Attention to selected keys: every query has a list of keys of its own, forward and backward.
 
 Work and memory follow the number of selected keys. Keys and values are gathered for a few queries
 at a time; the backward pass gathers them again and adds their gradients in place.
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 BYTES_PER_CHUNK = 8 << 20
-"""Gathered keys of one chunk: within the last cache of a CPU."""
+"""Memory for the gathered keys of one chunk: fits into the last-level cache of a CPU."""
 
 
 def selected_attention(
@@ -26,13 +26,20 @@ def selected_attention(
 ) -> Float[Tensor, "batch heads queries value_dim"]:
     """Softmax attention of each query over its selected keys.
 
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> query, key, value = torch.randn(3, 1, 1, 4, 8)
+    >>> selected = torch.tensor([[0, -1], [0, 1], [0, 2], [2, 3]])  # two keys for each query
+    >>> st.selected_attention(query, key, value, selected[None, None]).shape
+    torch.Size([1, 1, 4, 8])
+
     Args:
-        query: Any number of positions.
-        key: Fewer heads than `query` means grouped queries.
-        value: As many heads and positions as `key`.
-        selected: Positions of keys, each at most once for a query; -1 is no key. A query without
-            any key returns zeros. Nothing is intersected with a pattern here: see
-            `allowed_selection`.
+        query: (batch, heads, queries, dim).
+        key: (batch, kv_heads, keys, dim). Fewer heads than `query` means grouped queries.
+        value: (batch, kv_heads, keys, value_dim).
+        selected: Positions of keys (batch, heads, queries, selected), each at most once for a
+            query; -1 stands for no key. A query without any key returns zeros. No pattern is
+            applied here: see `allowed_selection`.
         scale: Factor on the scores, 1 / sqrt(dim) by default.
 
     Raises:
@@ -118,7 +125,7 @@ class _Found(NamedTuple):
     is_key: Tensor
 
     def take(self, flat: Tensor) -> Tensor:
-        """(batch, heads, queries, selected, dim): what these rows hold; anything for no key."""
+        """The rows as (batch, heads, queries, selected, dim); undefined for no key."""
         return flat.index_select(0, self.rows.flatten()).unflatten(0, self.rows.shape)
 
     def scores(self, query: Tensor, keys: Tensor, scale: float) -> Tensor:

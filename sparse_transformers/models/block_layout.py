@@ -2,8 +2,8 @@
 
 The pairs of queries and keys are cut into tiles of `block_size` x `block_size`. A layout lists the
 tiles that hold an allowed pair, row by row (compressed sparse rows), and says which of them are
-full. Building it evaluates the rule on candidate tiles only, so it takes time and memory in
-proportion to the tiles and never touches all pairs, provided that the pattern tells where to look.
+full. Building it evaluates the rule on candidate tiles only: if the pattern has `candidate_keys`,
+time and memory are proportional to the number of tiles and not to the number of pairs.
 """
 
 import logging
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 FULL_TILE = -1
 PAIRS_PER_CHUNK = 1 << 18  # the rule's intermediate results then stay in the cache
 CANDIDATES_PER_CHUNK = 1 << 20
-MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; beyond, they are made when visited
+MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; more are made when visited
 
 Positions = Any  # an int, or an integer tensor of any shape that broadcasts
 Ranges = list[tuple[Positions, Positions]]
 
 
 class PositionRule(Protocol):
-    """What a layout asks of a pattern; see `AttentionPattern` for what the answers mean."""
+    """The methods of a pattern that a layout calls; see `AttentionPattern`."""
 
     def allows(self, query: Positions, key: Positions) -> Any:
         """Whether position `query` may attend to position `key`."""
@@ -45,6 +45,27 @@ class BlockLayout:
 
     Tile row r holds the queries `r * block_size` and up, counted from the first query; tile column
     c holds the keys `c * block_size` and up. The last row and column may be cut short.
+
+    >>> import sparse_transformers as st
+    >>> layout = (st.LocalWindow(64) & st.Causal()).layout(256, block_size=64)
+    >>> layout.to_dense()  # 0: empty, 1: partial, 2: full
+    tensor([[1, 0, 0, 0],
+            [1, 1, 0, 0],
+            [0, 1, 1, 0],
+            [0, 0, 1, 1]])
+    >>> layout.n_tiles, round(layout.fill, 2)
+    (7, 0.5)
+
+    Attributes:
+        pattern: The rule that the layout was made from.
+        q_len: Number of queries, the last of the `k_len` positions.
+        k_len: Number of keys.
+        block_size: Edge of a tile, in positions.
+        row_starts: Where each tile row begins in `columns`; the last entry is the number of tiles.
+        columns: The column of every tile, rising within a row.
+        mask_ids: -1 for a full tile, else an index into `masks` (without meaning if that is None).
+        masks: The distinct masks of the partial tiles; None if there are too many to keep.
+        allowed_pairs: The exact number of pairs that the rule allows.
     """
 
     pattern: PositionRule
@@ -52,30 +73,29 @@ class BlockLayout:
     k_len: int
     block_size: int
     row_starts: Int[Tensor, "rows_plus_1"]
-    """Where each tile row begins in `columns`; the last entry is the number of tiles."""
     columns: Int[Tensor, "tiles"]
-    """The column of every tile, rising within a row."""
     mask_ids: Int[Tensor, "tiles"]
-    """-1 for a full tile, else an index into `masks` (of no meaning if that is None)."""
     masks: Bool[Tensor, "masks block block"] | None = field(repr=False)
-    """The distinct masks of the partial tiles. None if there are too many to keep."""
     allowed_pairs: int
-    """The exact number of pairs that the rule allows."""
 
     @property
     def n_rows(self) -> int:
+        """The number of tile rows, empty ones included."""
         return len(self.row_starts) - 1
 
     @property
     def n_tiles(self) -> int:
+        """The number of tiles that hold an allowed pair."""
         return len(self.columns)
 
     @property
     def n_full(self) -> int:
+        """The number of tiles in which all pairs are allowed."""
         return int((self.mask_ids == FULL_TILE).sum())
 
     @property
     def n_partial(self) -> int:
+        """The number of tiles that need a mask."""
         return self.n_tiles - self.n_full
 
     @property
@@ -129,7 +149,11 @@ class BlockLayout:
         return picture
 
     def to_block_mask(self, device: torch.device | str = "cpu") -> BlockMask:
-        """The same tiles as a FlexAttention `BlockMask`, made without evaluating all pairs."""
+        """The same tiles as a FlexAttention `BlockMask`, made without evaluating all pairs.
+
+        Args:
+            device: Where the tensors of the mask are stored.
+        """
         is_full = self.mask_ids == FULL_TILE
         partial_counts, partial_columns = self._padded_rows(~is_full)
         full_counts, full_columns = self._padded_rows(is_full)
@@ -266,7 +290,7 @@ def _tiles_of_ranges(
         row = torch.repeat_interleave(torch.arange(len(rows)), width)
         place = torch.arange(len(row)) - (width.cumsum(0) - width)[row]
         found.append(rows[row] * n_columns + first_column[row] + place)
-    if not found:  # the pattern says that there is nothing to see
+    if not found:  # the pattern has no candidate keys
         return rows[:0], rows[:0]
     tiles = found[0] if len(found) == 1 else torch.cat(found).unique()
     return tiles // n_columns, tiles % n_columns
@@ -298,7 +322,7 @@ def _unpack(table: dict[bytes, int], block_size: int) -> Bool[Tensor, "masks blo
 
 @lru_cache
 def _warn_about_probing(name: str) -> None:
-    """Says once for each class of patterns that its layouts are slow to build."""
+    """Warns once for each class of patterns that its layouts are slow to build."""
     logger.warning(
         "%s does not say where its keys are, so its layout tries every tile; "
         "a `candidate_keys` method would make it fast to build",

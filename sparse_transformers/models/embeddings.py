@@ -7,14 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 POSITIONS = ("rotary", "learned", "sinusoidal", "none")
-"""How a model knows where a token stands. `rotary` acts inside attention, the next two here."""
+"""Kinds of positions: rotary ones act inside attention, the next two are added to embeddings."""
 
 
 class TokenEmbedding(nn.Module):
-    """A vector for every token, with its position added if `positions` asks for it.
+    """A vector for every token, with its position added for learned and sinusoidal `positions`.
 
-    Learned positions end at `max_seq_len`; the other kinds go on forever. In training, `dropout`
-    drops single channels, and `token_dropout` whole tokens, whose positions stay (Gal and
+    Learned positions end at `max_seq_len`; the other kinds have no end. In training, `dropout`
+    drops single channels, and `token_dropout` whole tokens but not their positions (Gal and
     Ghahramani 2016, arXiv:1512.05287, section 4, do so for each word type).
 
     Raises:
@@ -43,7 +43,7 @@ class TokenEmbedding(nn.Module):
     def forward(
         self, input_ids: Int[Tensor, "batch seq"], first_position: int = 0
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Embeds tokens that stand at `first_position` and after."""
+        """Embeds tokens whose first one is at `first_position`."""
         hidden = self.token(input_ids)
         if self.training and self.token_dropout.p:
             hidden = hidden * self.token_dropout(torch.ones_like(hidden[..., :1]))
@@ -52,8 +52,8 @@ class TokenEmbedding(nn.Module):
             self.check_length(stop)
             hidden = hidden + self.position.weight[first_position:stop]
         elif self.positions == "sinusoidal":
-            # The factor keeps tokens audible beside waves of amplitude 1 (Vaswani et al. 2017,
-            # arXiv:1706.03762, section 3.4).
+            # The factor makes the embeddings as large as the waves, whose amplitude is 1 (Vaswani
+            # et al. 2017, arXiv:1706.03762, section 3.4).
             hidden = hidden * math.sqrt(hidden.shape[-1])
             hidden = hidden + sinusoids(hidden.shape[-1], first_position, stop).to(hidden)
         return self.dropout(hidden)

@@ -1,4 +1,4 @@
-"""A model that is asked, and not trained: no dropout, no noise, no capacity."""
+"""A context in which a model is evaluated: without dropout, router noise and expert capacity."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import nn
 def evaluation_mode(model: object) -> Iterator[None]:
     """Within the block a module is in evaluation mode; afterwards each submodule is as it was.
 
-    What is not a module is left alone.
+    An object that is not a module is not changed.
     """
     if not isinstance(model, nn.Module):
         yield

@@ -1,4 +1,4 @@
-"""The feed-forward part of a block: what a token does with what attention has brought it."""
+"""The feed-forward part of a block, which is applied to each token by itself."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

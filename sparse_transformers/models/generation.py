@@ -13,21 +13,22 @@ from sparse_transformers.models.checks import check_whole
 class TokenSampler:
     """Draws tokens from the softmax of logits, or takes the likeliest one.
 
+    Attributes:
+        temperature: Divides the logits, above 0: below 1 the likeliest tokens become likelier,
+            above 1 less likely.
+        top_k: Draw from the `top_k` likeliest tokens only; a number above the vocabulary keeps all.
+        top_p: Draw from the fewest likeliest tokens whose probabilities add up to at least this;
+            applied after `top_k` (Holtzman et al. 2019, arXiv:1904.09751, section 3.1).
+        greedy: Take the likeliest token; the other options then have no effect.
+
     Raises:
         ValueError: An option is out of range.
     """
 
     temperature: float = 1.0
-    """Divides the logits: below 1 sharpens the distribution, above 1 flattens it."""
     top_k: int | None = None
-    """Draw from the `top_k` likeliest tokens only; a number above the vocabulary keeps all."""
     top_p: float | None = None
-    """Draw from the likeliest tokens only, as few as have at least this probability together.
-
-    Source: Holtzman et al. 2019, arXiv:1904.09751, section 3.1. Counted after `top_k`.
-    """
     greedy: bool = False
-    """Take the likeliest token; the other options then change nothing."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -54,7 +55,7 @@ class TokenSampler:
     def ranked_probabilities(
         self, logits: Float[Tensor, "batch vocab"]
     ) -> tuple[Float[Tensor, "batch vocab"], Int[Tensor, "batch vocab"]]:
-        """The probabilities from high to low, 0 for tokens that are out, and whose they are."""
+        """The probabilities from high to low, 0 for excluded tokens, and the ids they belong to."""
         logits, order = logits.float().sort(dim=-1, descending=True, stable=True)
         # The largest logit is made 0 before the division, so that no temperature overflows.
         logits = (logits - logits[:, :1]) / self.temperature

@@ -1,4 +1,4 @@
-"""The weights that a model starts from."""
+"""The initial weights of a model."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def seeded_on_cpu(seed: int) -> Iterator[None]:
 
 
 def initialise_like_gpt2(model: nn.Module, n_layers: int) -> None:
-    """Small normal weights, and smaller ones where 2 * n_layers outputs add up in the stream.
+    """Small normal weights, and smaller ones where 2 * n_layers outputs add up in the residual.
 
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
     """

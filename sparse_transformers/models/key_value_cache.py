@@ -19,7 +19,7 @@ KeysValues = tuple[
 
 
 class _LayerCache:
-    """What every kind of layer remembers: the last token of what its two parts read."""
+    """What the caches of all layers store: the last input token of both sub-layers."""
 
     def __init__(self) -> None:
         self.attention_input = LastToken()
@@ -29,8 +29,8 @@ class _LayerCache:
 class WindowCache(_LayerCache):
     """Keeps the last `lookback - 1` positions: all that a later query can see, besides itself.
 
-    The rule of such a pattern depends on the distance only, so it is none the wiser that the keys
-    it gets are not the first ones of the sequence.
+    The rule of such a pattern depends on the distance only, so that it gives the same result for
+    keys that are not the first ones of the sequence.
     """
 
     def __init__(self, lookback: int) -> None:
@@ -99,9 +99,9 @@ LayerCache = WindowCache | FullCache
 
 
 class KeyValueCache:
-    """What a causal model remembers of the tokens that it has seen: one cache for each layer.
+    """The keys and values of the tokens that a causal model has processed, layer by layer.
 
-    Made by `SparseTransformer.new_cache()`, filled by `model(input_ids, cache=cache)`.
+    `SparseTransformer.new_cache()` makes it, and `model(input_ids, cache=cache)` fills it.
     """
 
     def __init__(self, patterns: Sequence[AttentionPattern]) -> None:
@@ -112,7 +112,7 @@ class KeyValueCache:
         self.batch_size: int | None = None
         """How many sequences it holds, once it holds any."""
         self.n_tokens = 0
-        """How many tokens the model has seen, also those that a window has left behind."""
+        """How many tokens the model has processed, also those no longer stored by a window."""
 
     @property
     def n_bytes(self) -> int:

@@ -11,9 +11,19 @@ from sparse_transformers.models.padding import real_lengths
 class LocalSparseAttention(nn.Module):
     """Attention of every query to the keys nearer than `window_size`.
 
-    It is causal unless told otherwise: a query sees `window_size` keys, itself included, so that a
-    model that predicts the next token cannot read the answer. With `causal=False` it sees
-    `2 * window_size - 1` keys, as many on either side.
+    With `causal=True` a query sees `window_size` keys, itself included, and no later ones. With
+    `causal=False` it sees `2 * window_size - 1` keys, as many on either side.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> query, key, value = torch.randn(3, 1, 2, 8, 4)
+    >>> st.LocalSparseAttention(window_size=3)(query, key, value).shape
+    torch.Size([1, 2, 8, 4])
+
+    Args:
+        window_size: Number of keys on one side, the query's own included; at least 1.
+        causal: Whether later keys are hidden.
+        backend: "auto", "reference", "tiled" or "flex"; see `sparse_attention`.
     """
 
     def __init__(
@@ -34,10 +44,10 @@ class LocalSparseAttention(nn.Module):
         """Attends within the window.
 
         Args:
-            q: Queries.
-            k: Keys.
-            v: Values.
-            mask: True for real keys, padding on the right.
+            q: Queries (batch, heads, queries, dim).
+            k: Keys (batch, heads, keys, dim).
+            v: Values, with the shape of the keys.
+            mask: True for real keys (batch, keys), padding on the right. All are real by default.
 
         Raises:
             ValueError: Shapes that do not fit, or a mask of another form.

@@ -42,6 +42,21 @@ class AttentionPattern(ABC):
     A new pattern is a frozen dataclass with one method, `allows`. Override `candidate_keys` as well
     to make its layout cheap to build. Patterns combine: `a & b`, `a | b`, `~a`.
 
+    >>> import sparse_transformers as st
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class EvenKeys(st.AttentionPattern):
+    ...     def allows(self, query, key):
+    ...         return key % 2 == 0
+    ...
+    >>> (EvenKeys() & st.Causal()).mask(4).int()
+    tensor([[1, 0, 0, 0],
+            [1, 0, 0, 0],
+            [1, 0, 1, 0],
+            [1, 0, 1, 0]], dtype=torch.int32)
+    >>> EvenKeys().mask(4).sum()
+    tensor(8)
+
     Positions count from 0. Fewer queries than keys means that the queries are the last positions.
     """
 
@@ -56,10 +71,10 @@ class AttentionPattern(ABC):
     def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
         """Ranges `[start, stop)` that hold every key which queries `first..last` may attend to.
 
-        A hint, not a rule: ranges may overlap, leave the sequence, or hold forbidden keys; a loose
-        hint costs time and never correctness. `first` and `last` are position tensors, one entry
-        for each row of tiles, so a range is a pair of expressions in them. None means unknown:
-        the layout then tries every tile.
+        This is a hint and not a rule: ranges may overlap, extend beyond the sequence, or hold
+        forbidden keys; ranges that are too wide cost time and never change a result. `first` and
+        `last` are position tensors, one entry for each row of tiles, so a range is a pair of
+        expressions in them. None means unknown: the layout then tries every tile.
         """
         return None
 
@@ -128,7 +143,14 @@ class AttentionPattern(ABC):
 
 @dataclass(frozen=True)
 class Causal(AttentionPattern):
-    """Every query sees itself and all earlier keys."""
+    """Every query sees itself and all earlier keys.
+
+    >>> import sparse_transformers as st
+    >>> st.Causal().mask(3).int()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
+    """
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return key <= query
@@ -231,7 +253,17 @@ class Complement(AttentionPattern):
 class PerHead(AttentionPattern):
     """A pattern of its own for every attention head.
 
-    `mask` and the counts cover all heads; `layout` and `allows` belong to the single patterns.
+    `mask` and `allowed_pairs` cover all heads; `layout` and `allows` belong to the single patterns.
+
+    >>> import sparse_transformers as st
+    >>> pattern = st.PerHead((st.LocalWindow(2), st.Dense()))
+    >>> pattern.mask(4).shape
+    torch.Size([2, 4, 4])
+    >>> pattern.allowed_pairs(4)
+    26
+
+    Args:
+        patterns: One pattern for each query head, none of them a `PerHead`.
     """
 
     patterns: tuple[AttentionPattern, ...]
@@ -247,13 +279,13 @@ class PerHead(AttentionPattern):
                 raise ValueError(f"patterns must be single attention patterns, got {pattern!r}")
 
     def allows(self, query: Positions, key: Positions) -> Any:
-        raise ValueError("PerHead has one rule for each head: ask one of its `patterns`")
+        raise ValueError("PerHead has one rule for each head: use one of its `patterns`")
 
     def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "heads queries keys"]:
         return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
 
     def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> BlockLayout:
-        raise ValueError("PerHead has one layout for each head: ask one of its `patterns`")
+        raise ValueError("PerHead has one layout for each head: use one of its `patterns`")
 
     def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
         return sum(pattern.allowed_pairs(q_len, k_len) for pattern in self.patterns)
@@ -271,7 +303,7 @@ class PerHead(AttentionPattern):
 
 
 def check_lengths(q_len: int, k_len: int | None) -> int:
-    """Returns `k_len` (`q_len` if it is None) once both are known to make sense."""
+    """Checks both lengths and returns `k_len`, or `q_len` if it is None."""
     k_len = q_len if k_len is None else k_len
     if q_len < 1:
         raise ValueError(f"q_len must be at least 1, got {q_len}")

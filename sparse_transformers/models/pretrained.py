@@ -15,7 +15,7 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 def save_folder(folder: str | Path, config: Mapping[str, Any], model: nn.Module) -> None:
-    """Writes both files, each first under a temporary name, so that neither is ever half there.
+    """Writes both files, each first under a temporary name, so that neither is ever incomplete.
 
     Raises:
         OSError: The folder cannot be made or written.
@@ -29,7 +29,7 @@ def save_folder(folder: str | Path, config: Mapping[str, Any], model: nn.Module)
     }
     temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in contents}
     try:
-        # Both are complete before either takes its name: a full disk changes nothing.
+        # Both are complete before either is renamed: a full disk leaves the old files as they are.
         for name, content in contents.items():
             temporary[name].write_bytes(content)
         for name in contents:

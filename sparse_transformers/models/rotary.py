@@ -1,7 +1,7 @@
-"""Rotary positions: queries and keys are turned by an angle that grows with their position.
+"""Rotary positions: queries and keys are rotated by an angle that grows with their position.
 
-The product of a turned query and a turned key depends on their distance only, so nothing is learned
-about absolute places and no length is out of bounds.
+The product of a rotated query and a rotated key depends on their distance only, so that nothing is
+learned about absolute positions and there is no maximal length.
 
 Source: Su et al. 2021, arXiv:2104.09864, section 3.2.2.
 """

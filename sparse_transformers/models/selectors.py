@@ -1,8 +1,8 @@
 """Selectors: which keys a query attends to, by content rather than by position.
 
 A selector proposes keys for every query; `allowed_selection` then drops all that the pattern
-forbids. That order is what keeps it honest: a top-k over masked scores returns k keys even where
-fewer are allowed, so masking beforehand alone would let future tokens in.
+forbids. The order matters: a top-k over masked scores returns k keys even where fewer are allowed,
+so that masking beforehand alone would let future tokens in.
 """
 
 from abc import ABC, abstractmethod
@@ -21,9 +21,19 @@ SCORES_PER_CHUNK = 1 << 22
 
 
 class Selector(nn.Module, ABC):
-    """Proposes keys for every query.
+    """Proposes keys for every query. It is a module, because a selector may have weights to learn.
 
-    A module, because a selector may have weights to learn.
+    A new selector is a subclass with one method, `select`:
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> class FirstKeys(st.Selector):
+    ...     def select(self, hidden, query, key, pattern, key_lengths=None):
+    ...         return torch.arange(2).expand(*query.shape[:3], 2)
+    ...
+    >>> block = st.SparseTransformerBlock(32, selector=FirstKeys())
+    >>> block(torch.randn(1, 10, 32)).shape
+    torch.Size([1, 10, 32])
     """
 
     @abstractmethod
@@ -42,18 +52,28 @@ class Selector(nn.Module, ABC):
 
         Args:
             hidden: The states that the queries were projected from.
-            query: As attention will use them, positions included.
-            key: Likewise; perhaps fewer heads, each shared by a group of query heads.
+            query: The queries of the attention, after rotary positions.
+            key: The keys of the attention, after rotary positions. With fewer heads than `query`,
+                each head is shared by a group of query heads.
             pattern: Which pairs are allowed at all, causality included.
-            key_lengths: Keys at or beyond the length are padding.
+            key_lengths: Number of real keys in each sequence; the keys behind them are padding.
         """
 
 
 class TopKSelector(Selector):
-    """The `top_k` allowed keys with the largest scores: the choice that keeps most of the softmax.
+    """The `top_k` allowed keys with the largest scores, which have most of the softmax's weight.
 
-    It makes all scores to choose from, so it saves no time. It is the oracle that a cheap selector
-    is held against.
+    It computes all scores, so it saves no time. It is the oracle that a cheap selector is compared
+    with.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> query = key = torch.eye(4)[None, None]  # each query has its largest score at its own key
+    >>> st.TopKSelector(1).select(query[0], query, key, st.Dense()).flatten()
+    tensor([0, 1, 2, 3])
+
+    Args:
+        top_k: Number of keys for each query, at least 1.
 
     Source: Gupta et al. 2021, arXiv:2106.06899.
     """
@@ -93,11 +113,11 @@ class TopKSelector(Selector):
 
 
 SELECTORS: dict[str, type[Selector]] = {"top_k": TopKSelector}
-"""Names for configurations. A new selector is one more entry."""
+"""The selectors by the names that configurations use; a new selector is one more entry."""
 
 
 def make_selector(options: Mapping[str, Any]) -> Selector:
-    """The selector of `{"name": "top_k", "top_k": 64}`.
+    """Makes a selector from its name and its options, such as `{"name": "top_k", "top_k": 64}`.
 
     Raises:
         ValueError: An unknown name, or options that the selector does not have.
@@ -121,7 +141,7 @@ def allowed_selection(
     """The selection with -1 in place of every key that the pattern or the padding hides."""
     q_len = selected.shape[2]
     queries = torch.arange(k_len - q_len, k_len, device=selected.device)[:, None]
-    allowed = is_allowed(pattern, queries, selected)  # whatever it says of -1
+    allowed = is_allowed(pattern, queries, selected)
     if key_lengths is not None:
         allowed = allowed & (selected < key_lengths[:, None, None, None])
     return selected.masked_fill(~allowed, -1)
@@ -130,8 +150,8 @@ def allowed_selection(
 def selection_mask(
     selected: Int[Tensor, "batch heads queries selected"], k_len: int
 ) -> Bool[Tensor, "batch heads queries keys"]:
-    """The dense mask of a selection: for reading and testing."""
-    # The extra column takes the -1s, and is cut off.
+    """The dense mask of a selection, for reading and testing."""
+    # The entries of -1 go to an extra column, which is cut off.
     mask = selected.new_zeros(*selected.shape[:3], k_len + 1, dtype=torch.bool)
     return mask.scatter(-1, selected % (k_len + 1), True)[..., :k_len]
 

@@ -29,17 +29,22 @@ from sparse_transformers.models.truthfulness_head import TruthfulnessHead, Truth
 
 
 class SparseTransformer(nn.Module):
-    """Embeds tokens, passes them through the blocks, and predicts tokens or judges the text.
+    """A transformer that predicts tokens or classifies the whole text.
 
-        config = SparseTransformerConfig(attention="local", attention_options={"window_size": 64})
-        model = SparseTransformer(config)
-        logits = model(input_ids)
-        longer = model.generate(input_ids, max_new_tokens=20, top_p=0.9, seed=0)
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> config = st.SparseTransformerConfig(attention="strided", attention_options={"stride": 8})
+    >>> model = st.SparseTransformer(config)
+    >>> input_ids = torch.tensor([list(b"Sparse attention")])
+    >>> model(input_ids).shape
+    torch.Size([1, 16, 256])
+    >>> model.generate(input_ids, max_new_tokens=20, top_p=0.9, seed=0).shape
+    torch.Size([1, 36])
 
     Args:
         config: The shape of the model.
-        seed: Of the initial weights. They are made on the CPU and are the same on every machine;
-            the global random state stays as it is.
+        seed: Seed of the initial weights. They are made on the CPU and are the same on every
+            machine; the global random state does not change.
     """
 
     def __init__(self, config: SparseTransformerConfig, *, seed: int = 0) -> None:
@@ -94,10 +99,10 @@ class SparseTransformer(nn.Module):
         *,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch seq vocab"] | TruthfulnessOutput:
-        """Logits of the next token at every position, or with `num_classes` a verdict on the text.
+        """Logits of the next token at every position; with `num_classes`, the classes of the texts.
 
         Args:
-            input_ids: Tokens; with a cache, those that follow the tokens it has seen.
+            input_ids: Token ids; with a cache, those that follow the tokens in the cache.
             attention_mask: True for real tokens, padding on the right. All are real by default.
             cache: From `new_cache`. It grows by the new tokens, and works without gradients only.
 
@@ -117,7 +122,7 @@ class SparseTransformer(nn.Module):
         *,
         cache: KeyValueCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """What the last block makes of each token, normalised. Arguments as in `forward`."""
+        """The normalised output of the last block. Arguments as in `forward`."""
         check_input_ids(input_ids, self.config.vocab_size)
         if cache is not None:
             self._check_cache(input_ids, attention_mask, cache)
@@ -153,20 +158,20 @@ class SparseTransformer(nn.Module):
         seed: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Int[Tensor, "batch longer"]:
-        """Continues each prompt by `max_new_tokens` tokens, one forward pass of one token for each.
+        """Continues each prompt by `max_new_tokens` tokens, with one forward pass for each token.
 
-        Dropout is off. The global random state is neither used nor changed: draws come from `seed`
-        or `generator`, and differ from call to call without either.
+        Dropout is off. The global random state is neither used nor changed: tokens are drawn with
+        `seed` or `generator`, and differ from call to call if neither is given.
 
         Args:
             input_ids: Prompts of equal length, at least one token.
             max_new_tokens: How many tokens to add.
-            temperature: See `TokenSampler`, as for `top_k`, `top_p` and `greedy`.
+            temperature: Divides the logits, above 0; lower values favour the likeliest tokens.
             top_k: Draw from this many of the likeliest tokens.
-            top_p: Draw from the likeliest tokens that have this probability together.
-            greedy: Take the likeliest token.
-            seed: Of the draws.
-            generator: Draws instead of a fresh generator with `seed`.
+            top_p: Draw from the likeliest tokens whose probabilities add up to this, at most 1.
+            greedy: Take the likeliest token instead of drawing one.
+            seed: Seed of the draws.
+            generator: Generator of the draws, in place of a new one with `seed`.
 
         Returns:
             The prompts and their continuations.
@@ -271,7 +276,7 @@ class SparseTransformer(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def num_active_parameters(self) -> int:
-        """The number of weights that one token meets: without the experts that do not read it."""
+        """The number of weights used for one token: without the experts that do not process it."""
         parts = [block.feed_forward for block in self._stack()]
         idle = [
             sum(parameter.numel() for parameter in part.parameters()) - part.num_active_parameters()

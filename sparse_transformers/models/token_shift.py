@@ -1,8 +1,8 @@
-"""A look at the token before: what "the token after X" needs, without a layer of its own.
+"""Token shift: a token's hidden state is made from the token before, without an attention layer.
 
 A query can find a token by its content, but not a token by its predecessor's content: that takes
 one layer that copies each token to the next, and a second one that searches the copies. A shift by
-one place does the copying for nothing.
+one position copies at next to no cost.
 
 Source: Olsson et al. 2022, arXiv:2209.11895 (keys that hold the previous token make induction
 possible in one layer); Peng et al. 2023, arXiv:2305.13048, section 3.1 (token shift).
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class LastToken:
-    """Remembers the last token of what passed by, as the predecessor of the next one."""
+    """Stores the last token of one call: the predecessor of the first token of the next one."""
 
     def __init__(self) -> None:
         self._hidden: Float[Tensor, "batch 1 d_model"] | None = None

@@ -17,10 +17,15 @@ from sparse_transformers.models.token_shift import half_from_previous
 
 
 class SparseTransformerBlock(nn.Module):
-    """A pre-norm block: each sub-layer reads a normalised copy of the stream and adds to it.
+    """A pre-norm block: each sub-layer adds to the hidden states what it makes of their norm.
 
-    Usable alone, `SparseTransformerBlock(window_size=8)(hidden)`, and the very block that
-    `SparseTransformer` stacks. It is causal unless told otherwise.
+    `SparseTransformer` is a stack of these blocks.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> block = st.SparseTransformerBlock(d_model=64, window_size=8)
+    >>> block(torch.randn(2, 100, 64)).shape
+    torch.Size([2, 100, 64])
 
     Args:
         d_model: Width of the hidden states.
@@ -91,25 +96,25 @@ class SparseTransformerBlock(nn.Module):
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
         input_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Passes hidden states on.
+        """Applies the block.
 
         Args:
-            hidden: With a cache, those of the new tokens only.
+            hidden: Hidden states; with a cache, those of the new tokens only.
             rotation: Rotary positions of these tokens, if the model uses them.
             key_lengths: Number of real tokens in each sequence; the rest is padding on the right.
             cache: Keys and values of earlier tokens; grows by the new ones.
-            attention_mask: True for real tokens; for experts, which padding must not reach.
-            input_ids: The tokens; for experts that are chosen by these.
+            attention_mask: True for real tokens; only experts use it, to leave out the padding.
+            input_ids: Token ids; only experts use them, for routers that depend on them.
         """
         attended = self.attention(
             self.attention_norm(hidden), rotation=rotation, key_lengths=key_lengths, cache=cache
         )
         hidden = hidden + self.dropout(attended)
-        read = self.feed_forward_norm(hidden)
+        normed = self.feed_forward_norm(hidden)
         if self.token_shift:
-            read = half_from_previous(read, None if cache is None else cache.feed_forward_input)
+            normed = half_from_previous(normed, None if cache is None else cache.feed_forward_input)
         if isinstance(self.feed_forward, MoELayer):
-            answer = self.feed_forward(read, attention_mask, input_ids).hidden
+            update = self.feed_forward(normed, attention_mask, input_ids).hidden
         else:
-            answer = self.feed_forward(read)
-        return hidden + self.dropout(answer)
+            update = self.feed_forward(normed)
+        return hidden + self.dropout(update)

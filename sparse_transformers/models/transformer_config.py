@@ -1,4 +1,4 @@
-"""What a model is made of, as plain values that JSON can hold."""
+"""The configuration of a model, as plain values that JSON can hold."""
 
 import dataclasses
 import math
@@ -19,16 +19,57 @@ from sparse_transformers.models.selectors import make_selector
 
 @dataclass(frozen=True)
 class SparseTransformerConfig:
-    """The shape of a `SparseTransformer`; everything is checked when it is made.
+    """The shape of a `SparseTransformer`; every value is checked when the configuration is made.
 
-    A causal model is a decoder, a model that is not causal an encoder. `attention` is a pattern's
-    name, or a list with one entry for each layer:
+    A causal model is a decoder, and a model that is not causal an encoder.
 
-        SparseTransformerConfig(attention="strided", attention_options={"stride": 32})
-        SparseTransformerConfig(n_layers=2, attention=["local", {"name": "dense"}])
+    >>> import sparse_transformers as st
+    >>> config = st.SparseTransformerConfig(attention="strided", attention_options={"stride": 32})
+    >>> config.head_dim
+    64
+    >>> config = st.SparseTransformerConfig(n_layers=2, attention=["local", {"name": "dense"}])
+    >>> config.layer_patterns()
+    (LocalWindow(window_size=256), Dense())
 
-    An entry may also be a list with one choice for each head, or `{"any_of": [...]}` for a union,
-    such as sinks and a window. Lists are kept as tuples.
+    Attributes:
+        vocab_size: Number of token ids, at least 1; 256 suits bytes.
+        d_model: Width of the hidden states, a multiple of `n_heads`.
+        n_heads: Number of query heads in each layer, at least 1.
+        n_kv_heads: Number of key and value heads, each shared by a group of query heads; a divisor
+            of `n_heads`. None: as many as `n_heads`.
+        n_layers: Number of blocks, at least 1.
+        d_ff: Width inside the feed-forward part, at least 1. None: `4 * d_model`.
+        experts: Experts in place of the feed-forward part: the arguments of `MoELayer`, such as
+            `{"num_experts": 8, "router": "switch"}`, for every layer, or a list with such an entry
+            or None for each layer. None: no experts.
+        max_seq_len: Number of positions that learned positions have, at least 1. Models with other
+            positions take sequences of any length.
+        attention: The pattern: a name of `PATTERNS`; a name with options, such as `{"name":
+            "strided", "stride": 64}`; `{"any_of": [...]}` for a union, such as sinks and a window;
+            a list with one of these for each layer. An entry of that list may be a list with one
+            choice for each head. Lists are kept as tuples.
+        attention_options: Options of the patterns that are given by a name alone. The name "local"
+            has a window of 256 by default.
+        causal: Whether later keys are hidden, whatever the pattern allows.
+        positions: "rotary", "learned", "sinusoidal" or "none".
+        rotary_fraction: Share of each head's dimensions that rotary positions rotate, above 0 and
+            at most 1; it must come to an even number of dimensions.
+        token_shift: Whether keys, and half of the feed-forward input, are made from the token
+            before.
+        selector: Selects each query's keys among the allowed ones, by content: `{"name": "top_k",
+            "top_k": 64}`. None: all allowed keys.
+        dropout: Share of each sub-layer's output that is dropped in training, at least 0 and
+            below 1.
+        token_dropout: Share of the tokens whose embedding is set to zero in training, so that the
+            model does not rely on single words; at least 0 and below 1.
+        tie_embeddings: Whether the logits are products with the token embeddings. False: a linear
+            map of their own.
+        norm_eps: Added to the variance in the norms, above 0.
+        backend: "auto", "reference", "tiled" or "flex"; see `sparse_attention`.
+        num_classes: Number of classes, at least 2, for a model with a `TruthfulnessHead` that
+            classifies the whole text. None: the model predicts tokens.
+        linear_head: Whether that head is a single linear map, which learns faster from a few
+            thousand texts than the default of three layers.
 
     Raises:
         ValueError: A value is out of range, unknown, or does not fit another one.
@@ -38,39 +79,24 @@ class SparseTransformerConfig:
     d_model: int = 256
     n_heads: int = 4
     n_kv_heads: int | None = None
-    """Heads of keys and values, shared by groups of query heads; None: as many as `n_heads`."""
     n_layers: int = 4
     d_ff: int | None = None
-    """Width inside the feed-forward part; None: `4 * d_model`."""
     experts: dict[str, Any] | tuple[dict[str, Any] | None, ...] | None = None
-    """Takes the place of the feed-forward part: what `MoELayer` takes, such as `{"num_experts": 8,
-    "router": "switch"}`, for every layer, or a list with such an entry or None for each layer."""
     max_seq_len: int = 1024
-    """Where learned positions end. Other positions have no end, and models with them no limit."""
     attention: AttentionChoice = "local"
     attention_options: dict[str, Any] = field(default_factory=dict)
-    """Options of patterns given as a bare name. A bare "local" has a window of 256 by default."""
     causal: bool = True
     positions: str = "rotary"
-    """One of "rotary", "learned", "sinusoidal", "none"."""
     rotary_fraction: float = 1.0
-    """Share of each head's dimensions that rotary positions turn."""
     token_shift: bool = False
-    """Whether keys, and half of the feed-forward input, come from the token before."""
     selector: dict[str, Any] | None = None
-    """Chooses each query's keys among the allowed ones: `{"name": "top_k", "top_k": 64}`."""
     dropout: float = 0.0
     token_dropout: float = 0.0
-    """Share of the tokens whose embedding is zero in training, so that no word is relied upon."""
     tie_embeddings: bool = True
-    """Whether the logits are products with the token embeddings, rather than a map of their own."""
     norm_eps: float = 1e-5
     backend: Backend = "auto"
-    """How attention is computed; see `sparse_attention`."""
     num_classes: int | None = None
-    """If set, a `TruthfulnessHead` judges the whole text instead of predicting tokens."""
     linear_head: bool = False
-    """Whether that head is a single linear map: learns faster from a few thousand texts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention", _lists_to_tuples(self.attention))
@@ -94,7 +120,7 @@ class SparseTransformerConfig:
         if self.selector is not None:
             make_selector(self.selector)
         self.layer_patterns()
-        # Where weights take neither time nor memory.
+        # On the "meta" device weights take neither time nor memory.
         with torch.device("meta"):
             self.make_layer_experts()
 
@@ -105,14 +131,14 @@ class SparseTransformerConfig:
 
     @property
     def rotary_dims(self) -> int:
-        """How many dimensions of each head rotary positions turn; 0 for other positions."""
+        """How many dimensions of each head rotary positions rotate; 0 for other positions."""
         return round(self.rotary_fraction * self.head_dim) if self.positions == "rotary" else 0
 
     def layer_patterns(self) -> tuple[AttentionPattern, ...]:
         """The attention pattern of each layer; causality comes on top of it.
 
         Raises:
-            ValueError: `attention` does not describe as many layers, or as many heads.
+            ValueError: `attention` has another number of layers or of heads than the model.
         """
         if isinstance(self.attention, tuple):
             choices = self.attention
@@ -136,7 +162,8 @@ class SparseTransformerConfig:
         """New experts for each layer, None for a layer with a plain feed-forward part.
 
         Raises:
-            ValueError: `experts` does not describe as many layers, or `MoELayer` refuses an entry.
+            ValueError: `experts` has another number of layers than the model, or an entry that
+                `MoELayer` does not accept.
         """
         if isinstance(self.experts, tuple):
             entries = self.experts
@@ -174,7 +201,7 @@ class SparseTransformerConfig:
         of_model = {"d_model": self.d_model, "causal": self.causal, "vocab_size": self.vocab_size}
         repeated = [name for name in options if name in of_model]
         if repeated:
-            raise ValueError(f"experts have {', '.join(repeated)} from the model: leave it out")
+            raise ValueError(f"experts take {', '.join(repeated)} from the model: leave it out")
         if not isinstance(options.get("router", "top_k"), str | Mapping):
             raise ValueError(
                 "the router of experts must be a name or a dictionary here, so that each layer "

@@ -1,4 +1,4 @@
-"""From the hidden states of a whole text to one verdict about it."""
+"""From the hidden states of a whole text to its class."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,47 @@ from sparse_transformers.models.padding import real_lengths
 
 @dataclass(frozen=True, eq=False)
 class TruthfulnessOutput:
-    """What a `TruthfulnessHead` says about each text of a batch."""
+    """What a `TruthfulnessHead` returns for a batch of texts.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> head = st.TruthfulnessHead(d_model=64, num_classes=3)
+    >>> output = head(torch.randn(2, 10, 64))
+    >>> output.logits.shape, output.confidence.shape, output.pooled.shape
+    (torch.Size([2, 3]), torch.Size([2]), torch.Size([2, 64]))
+
+    Attributes:
+        logits: Scores of the classes, before the softmax.
+        confidence: Between 0 and 1. What it means depends on the loss that trains it: without
+            one it stays a random function of the text.
+        pooled: Mean of the hidden states of the real tokens.
+    """
 
     logits: Float[Tensor, "batch classes"]
-    """Scores of the classes, before the softmax."""
     confidence: Float[Tensor, "batch"]
-    """Between 0 and 1. It means what it is trained to mean; no loss here trains it."""
     pooled: Float[Tensor, "batch d_model"]
-    """Mean of the hidden states of the real tokens."""
 
 
 class TruthfulnessHead(nn.Module):
     """Averages the real tokens and maps the average to class logits and a confidence.
 
     Both maps are small perceptrons (d_model, d_model/2, d_model/4, num_classes) and (d_model,
-    d_model/4, 1); with `linear` the classes get a single linear map. A confidence that shall
-    predict whether the class is right needs a loss that says so, for instance binary cross-entropy
-    against `logits.argmax(-1) == label`.
+    d_model/4, 1); with `linear` the classes get a single linear map. To make the confidence predict
+    whether the class is right, train it with the binary cross-entropy against
+    `logits.argmax(-1) == label`.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> head = st.TruthfulnessHead(d_model=64)
+    >>> real = torch.tensor([[True, True, True, False]])
+    >>> head(torch.randn(1, 4, 64), real).logits.shape
+    torch.Size([1, 2])
+
+    Args:
+        d_model: Width of the hidden states, at least 4.
+        num_classes: Number of classes, at least 2.
+        dropout: Share of the inner values that is dropped in training, at least 0 and below 1.
+        linear: Whether the map to the classes is a single linear one.
 
     Raises:
         ValueError: `d_model` is below 4, `num_classes` below 2, or `dropout` no probability.
@@ -70,7 +94,7 @@ class TruthfulnessHead(nn.Module):
         hidden: Float[Tensor, "batch seq d_model"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
     ) -> TruthfulnessOutput:
-        """Judges each text.
+        """The logits and the confidence of each text.
 
         Args:
             hidden: Hidden states of the tokens.

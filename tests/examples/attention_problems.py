@@ -1,7 +1,7 @@
 """Attention problems of all shapes, and their solution by a formula of a few lines.
 
-The formula is written without a glance at the package: exponentials of all scores, nought where the
-mask forbids, divided by their sum.
+The formula does not use the package: exponentials of all scores, 0 where the mask forbids a pair,
+divided by their sum.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class Problem:
         return {"causal": self.causal, "scale": self.scale, "key_lengths": lengths}
 
     def allowed(self) -> Tensor:
-        """Which pairs count: (batch, heads, queries, keys)."""
+        """Which pairs are allowed: (batch, heads, queries, keys)."""
         key = torch.arange(self.k_len)
         query = key[self.k_len - self.q_len :, None]
         allowed = self.pattern.mask(self.q_len, self.k_len)

@@ -261,7 +261,7 @@ def test_every_query_sees_itself(pattern):
     assert pattern.mask(50).diagonal().all()
 
 
-def test_sparsity_of_nought_skips_nothing_and_of_one_all_but_the_own():
+def test_sparsity_of_0_skips_nothing_and_of_1_all_but_the_own_block():
     assert RandomSparse(0.0).mask(40).all()
     assert BlockSparse(8, 0.0).mask(40).all()
     assert torch.equal(RandomSparse(1.0).mask(40), torch.eye(40, dtype=torch.bool))

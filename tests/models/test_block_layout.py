@@ -216,7 +216,7 @@ def test_layout_built_in_small_chunks_is_the_same(pattern, constant, monkeypatch
 
 
 @pytest.mark.parametrize("pattern", SINGLE_PATTERNS, ids=repr)
-def test_layout_with_too_many_masks_makes_them_when_asked(pattern, monkeypatch):
+def test_layout_with_too_many_masks_makes_them_when_used(pattern, monkeypatch):
     monkeypatch.setattr(block_layout, "MAX_TABULATED_PAIRS", 16**2)
     layout = build_layout(pattern, 70, 101, block_size=16)
 

@@ -48,7 +48,7 @@ def test_other_options_or_another_class_make_another_pattern():
 
 
 @pytest.mark.parametrize("pattern", SINGLE_PATTERNS, ids=repr)
-def test_numbers_get_the_same_answers_as_tensors(pattern):
+def test_numbers_give_the_same_results_as_tensors(pattern):
     generator = torch.Generator().manual_seed(0)
     query, key = torch.randint(110, (2, 60), generator=generator)
     answers = [pattern.allows(int(q), int(k)) for q, k in zip(query, key, strict=True)]
@@ -58,7 +58,7 @@ def test_numbers_get_the_same_answers_as_tensors(pattern):
 
 
 @pytest.mark.parametrize("pattern", EXAMPLE_PATTERNS, ids=repr)
-def test_a_pair_has_the_same_answer_at_every_length(pattern):
+def test_a_pair_has_the_same_result_at_every_length(pattern):
     longest = pattern.mask(100)
 
     assert longest.dtype == torch.bool

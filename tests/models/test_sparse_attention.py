@@ -351,8 +351,8 @@ def test_grouped_queries_equal_repeated_keys(pattern, backend):
     ],
     ids=repr,
 )
-def test_work_may_be_cut_into_calls_of_any_size(pattern, n_bytes, monkeypatch):
-    monkeypatch.setitem(attention_tiled.BYTES_PER_CALL, "cpu", n_bytes)
+def test_work_may_be_cut_into_launches_of_any_size(pattern, n_bytes, monkeypatch):
+    monkeypatch.setitem(attention_tiled.BYTES_PER_LAUNCH, "cpu", n_bytes)
     for lengths in [(390, 400), (384, 384)]:
         problem = Problem(pattern, *lengths)
         tensors = problem.tensors()

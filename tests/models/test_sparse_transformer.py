@@ -106,7 +106,7 @@ def test_verdict_does_not_depend_on_padding(causal):
     assert not torch.allclose(whole.logits, short.logits)
 
 
-def test_classifier_answers_with_logits_confidence_and_pooled_states():
+def test_classifier_returns_logits_confidence_and_pooled_states():
     output = model(causal=False, num_classes=3)(ids())
     assert isinstance(output, TruthfulnessOutput)
     assert output.logits.shape == (2, 3)
@@ -184,7 +184,7 @@ def test_gradient_checkpointing_stores_less():
     assert stored(True) < stored(False) / 2
 
 
-def test_embeddings_are_tied_unless_asked_otherwise():
+def test_embeddings_are_tied_by_default():
     tied, untied = model(), model(tie_embeddings=False)
     assert untied.num_parameters() - tied.num_parameters() == VOCAB_SIZE * 16
     for tested, expected in ((tied, True), (untied, False)):

@@ -32,7 +32,7 @@ def test_the_second_half_of_the_channels_stays():
     assert torch.equal(shifted[..., :2], previous_tokens(states())[..., :2])
 
 
-def test_a_window_of_one_hears_the_token_before_only_with_the_shift():
+def test_a_window_of_one_depends_on_the_token_before_only_with_the_shift():
     # In each layer half of the feed-forward input of a token comes from the one before.
     alone = model(attention={"name": "local", "window_size": 1})
     shifted = model(attention={"name": "local", "window_size": 1}, token_shift=True)

@@ -1,4 +1,4 @@
-"""A feed-forward layer in which each token is read by few of many experts."""
+"""A feed-forward layer in which a router sends each token to a few of many experts."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +20,21 @@ from sparse_transformers.models.experts.routing import Routing
 class MoEOutput:
     """What a `MoELayer` returns.
 
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> output = st.MoELayer(32, num_experts=4)(torch.randn(2, 10, 32))
+    >>> output.hidden.shape
+    torch.Size([2, 10, 32])
+    >>> output.loss.shape
+    torch.Size([])
+    >>> output.routing.counts.sum()  # two experts for each of 20 tokens
+    tensor(40)
+
     Attributes:
-        hidden: what the experts answered; zeros for padding and for tokens that no expert read,
-            unless there are shared experts.
-        loss: the router's losses, weighted and added up; add it to the loss of the task.
-        routing: who read what, and each loss by itself.
+        hidden: The sum of the experts' outputs for each token, weighted by their gates; zeros for
+            padding and for tokens without an expert, unless there are shared experts.
+        loss: The router's losses, weighted and added up; add it to the loss of the task.
+        routing: Which experts process which tokens, and each loss by itself.
     """
 
     hidden: Float[Tensor, "batch seq d_model"]
@@ -33,27 +43,31 @@ class MoEOutput:
 
 
 class MoELayer(nn.Module):
-    """Experts, and a router that says which of them read a token.
+    """Experts, and a router that decides which of them process a token.
 
-        layer = MoELayer(256, num_experts=8, router={"name": "top_k", "top_k": 2})
-        output = layer(hidden)
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> layer = st.MoELayer(32, num_experts=8, router={"name": "top_k", "top_k": 2})
+    >>> layer(torch.randn(2, 10, 32)).hidden.shape
+    torch.Size([2, 10, 32])
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many experts there are.
-        router: a name out of `ROUTERS`, such a name with options, or a `Router`.
-        d_ff: width inside each expert; `4 * d_model` by default.
-        gated: whether experts are gated (SwiGLU) rather than plain (GELU).
-        shared_experts: experts besides, which read every token.
-        loss_weights: what the router's losses are multiplied by; see `routing_losses`. By default
-            those that the router's authors train it with.
-        causal: refuse routers that look at later tokens.
-        vocab_size: how many token ids there are, for a hash router.
-        implementation: see `Experts`.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        router: A key of `ROUTERS`; a dictionary with such a `name` and the options of the router;
+            or a `Router`.
+        d_ff: Width inside each expert; `4 * d_model` by default.
+        gated: Whether experts are gated (SwiGLU) rather than plain (GELU).
+        shared_experts: Number of additional experts that process every token.
+        loss_weights: Factor on each of the router's losses, by name; see `Routing`. By default
+            the losses and factors that the router's authors train it with.
+        causal: Whether to refuse routers in which the experts of a token depend on later tokens.
+        vocab_size: Number of token ids; only the hash router needs it.
+        implementation: "auto", "grouped" or "loop"; see `Experts`.
 
     Raises:
-        ValueError: a size is out of range, the router is unknown or looks ahead in a causal model,
-            or there is no loss of that name.
+        ValueError: A size is out of range, the router is unknown or depends on later tokens in a
+            causal model, or there is no loss of that name.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538; shared experts: Dai et al. 2024,
     arXiv:2401.06066, section 3.2.
@@ -87,9 +101,9 @@ class MoELayer(nn.Module):
             )
         if causal and router.sees_future:
             raise ValueError(
-                f"a causal model cannot use {type(router).__name__}: it chooses among all tokens "
-                "of a sequence, so what an early token gets would depend on later ones; use a "
-                "router in which tokens choose, or causal=False"
+                f"a causal model cannot use {type(router).__name__}: it selects among all tokens "
+                "of a sequence, so the experts of an early token would depend on later ones; use a "
+                "router that routes each token by itself, or causal=False"
             )
         self.router = router
         self.loss_weights = dict(router.loss_weights if loss_weights is None else loss_weights)
@@ -99,7 +113,7 @@ class MoELayer(nn.Module):
         )
         self.shared: Experts | None = None
         if shared_experts:
-            # One expert of their joint width: they read the same rows and their answers add up.
+            # One expert of their joint width: they have the same inputs and add up their outputs.
             self.shared = Experts(
                 1, d_model, shared_experts * d_ff, gated=gated, implementation=implementation
             )
@@ -110,16 +124,17 @@ class MoELayer(nn.Module):
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
         input_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> MoEOutput:
-        """Routes the tokens, asks the experts, and adds up their answers.
+        """Routes the tokens, applies the experts, and adds up their outputs.
 
         Args:
-            hidden: a batch of no tokens gives a batch of no tokens.
-            attention_mask: True for real tokens; padding goes to no expert.
-            input_ids: for routers that go by token ids.
+            hidden: Hidden states; the batch may be empty.
+            attention_mask: True for real tokens; padding goes to no expert. All are real by
+                default.
+            input_ids: Token ids, for routers that depend on them.
 
         Raises:
-            ValueError: shapes do not fit, the router needs the token ids, or it has no such loss as
-                `loss_weights` names.
+            ValueError: Shapes do not fit, the router needs the token ids, or `loss_weights` has a
+                loss that the router does not compute.
         """
         if hidden.ndim != 3 or hidden.shape[-1] != self.experts.up.shape[1]:
             raise ValueError(
@@ -142,27 +157,27 @@ class MoELayer(nn.Module):
         rows, counts = routing.expert_inputs(tokens)
         outputs = routing.token_outputs(self.experts(rows, counts))
         if self.shared is not None:
-            everyone = torch.tensor([len(tokens)], device=hidden.device)
-            outputs = outputs + self.shared(tokens, everyone)
+            all_tokens = torch.tensor([len(tokens)], device=hidden.device)
+            outputs = outputs + self.shared(tokens, all_tokens)
         return MoEOutput(
             hidden=outputs.view(hidden.shape), loss=self._loss(routing), routing=routing
         )
 
     def num_active_parameters(self) -> int:
-        """The number of weights that one token meets, the router's included."""
+        """The number of weights that are used for one token, the router's included."""
         of_one_expert = sum(each.numel() for each in self.experts.parameters())
         of_one_expert //= self.router.num_experts
-        # Where experts choose it is so on average; where all are mixed, a token meets them all.
-        n_read = getattr(self.router, "top_k", self.router.num_experts)
+        # An average with expert choice; all experts with soft MoE, whose router has no `top_k`.
+        n_used = getattr(self.router, "top_k", self.router.num_experts)
         others = [each.numel() for each in self.parameters()]
-        return sum(others) - (self.router.num_experts - n_read) * of_one_expert
+        return sum(others) - (self.router.num_experts - n_used) * of_one_expert
 
     def _loss(self, routing: Routing) -> Float[Tensor, ""]:
         loss = routing.gates.new_zeros(())
         for name, weight in self.loss_weights.items():
             if name in routing.losses:
                 loss = loss + weight * routing.losses[name]
-            elif self.router.training:  # "load" is there in training only
+            elif self.router.training:  # "load" exists in training only
                 raise ValueError(
                     f"{type(self.router).__name__} has no loss {name!r}; "
                     f"it has {', '.join(routing.losses) or 'none'}"
@@ -172,14 +187,25 @@ class MoELayer(nn.Module):
 
 @contextmanager
 def record_experts(model: nn.Module) -> Iterator[dict[str, MoEOutput]]:
-    """Within the block, every `MoELayer` of the model leaves its last output in the dictionary.
+    """Records the last output of every `MoELayer` of the model within a `with` block.
 
-        with record_experts(model) as outputs:
-            logits = model(input_ids)
-        loss = F.cross_entropy(...) + expert_loss(outputs)
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> config = st.SparseTransformerConfig(d_model=32, n_layers=2, experts={"num_experts": 4})
+    >>> model = st.SparseTransformer(config)
+    >>> with st.record_experts(model) as outputs:
+    ...     logits = model(torch.tensor([list(b"experts")]))
+    ...
+    >>> list(outputs)
+    ['blocks.0.feed_forward', 'blocks.1.feed_forward']
 
-    It is keyed by the names of the layers, in the order in which they ran. Nothing is stored in
-    the model. It works for any module that holds such layers.
+    Nothing is stored in the model.
+
+    Args:
+        model: Any module that holds such layers.
+
+    Yields:
+        The outputs by the names of the layers, in the order in which the layers ran.
     """
     outputs: dict[str, MoEOutput] = {}
 
@@ -199,10 +225,22 @@ def record_experts(model: nn.Module) -> Iterator[dict[str, MoEOutput]]:
 
 
 def expert_loss(outputs: Mapping[str, MoEOutput]) -> Float[Tensor, ""]:
-    """The mean of the layers' losses; 0 without any layer.
+    """The mean of the layers' losses, to be added to the loss of the task; 0 without any layer.
 
     Each layer is balanced by itself: means over all layers' tokens would hide a layer in which one
-    expert does all the work.
+    expert gets all tokens.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> layer = st.MoELayer(32, num_experts=4, loss_weights={"balance": 1.0})
+    >>> with st.record_experts(layer) as outputs:
+    ...     hidden = layer(torch.randn(1, 100, 32)).hidden
+    ...
+    >>> bool(0 < st.expert_loss(outputs) < 4)  # 1: even load; 4: all tokens go to one expert
+    True
+
+    Args:
+        outputs: The outputs of the layers, as `record_experts` gives them.
     """
     if not outputs:
         return torch.zeros(())
@@ -210,7 +248,21 @@ def expert_loss(outputs: Mapping[str, MoEOutput]) -> Float[Tensor, ""]:
 
 
 def update_routers(model: nn.Module) -> None:
-    """Lets each router do what balances it without a gradient; call it after the optimiser step."""
+    """Updates what routers balance their load by without a gradient; call it after each step.
+
+    Only the router "aux_free" has such an update: it moves its biases. `Trainer` calls this.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> layer = st.MoELayer(32, num_experts=4, router="aux_free")
+    >>> output = layer(torch.randn(1, 3, 32))  # then: backward pass, optimiser step
+    >>> st.update_routers(layer)
+    >>> layer.router.bias.abs().max()
+    tensor(0.0010)
+
+    Args:
+        model: Any module that holds routers.
+    """
     for module in model.modules():
         if isinstance(module, Router):
             module.after_optimizer_step()

@@ -1,7 +1,8 @@
 """Losses that keep a router balanced and its logits small.
 
-Each is a function of one layer's router on real tokens, without padding. Means over layers come
-later: frequencies and probabilities pooled over layers would hide a layer that has collapsed.
+Each is a function of one layer's router on real tokens, without padding. `expert_loss` takes the
+mean over layers: frequencies and probabilities pooled over layers would hide a layer that has
+collapsed to one expert.
 """
 
 import torch
@@ -12,14 +13,15 @@ from torch import Tensor
 def balance_loss(
     probabilities: Float[Tensor, "tokens experts"], experts: Int[Tensor, "tokens top_k"]
 ) -> Float[Tensor, ""]:
-    """E · Σᵢ fᵢ Pᵢ: how often each expert is chosen times how much the router likes it.
+    """E · Σᵢ fᵢ Pᵢ: the share of the choices of each expert times its mean probability.
 
-    f counts each of the k choices as 1/k of a token, so perfect balance gives 1 for every k, and
-    with one expert for all tokens (k = 1, and sure of it) the loss is E.
+    f counts each of the k choices as 1/k of a token, so that an even load gives 1 for every k. If
+    all tokens choose the same expert (k = 1) with probability 1, the loss is E.
 
     Args:
-        probabilities: sum to 1 for each token; the loss is differentiable in these alone.
-        experts: the chosen ones, before any of them is full.
+        probabilities: The router's probabilities, which sum to 1 for each token; the loss is
+            differentiable with respect to these only.
+        experts: The chosen experts, before tokens are dropped.
 
     Source: Fedus et al. 2021, arXiv:2101.03961, section 2.2, equations 4 to 6; k > 1 as in Lepikhin
     et al. 2020, arXiv:2006.16668.
@@ -40,9 +42,9 @@ def sequence_balance_loss(
     """`balance_loss` of each sequence by itself, averaged over the sequences.
 
     Args:
-        probabilities: see `balance_loss`.
-        experts: see `balance_loss`.
-        sequence: which sequence each token is of.
+        probabilities: See `balance_loss`.
+        experts: See `balance_loss`.
+        sequence: The number of the sequence of each token.
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 2.1.2, equations 17 to 20.
     """
@@ -53,15 +55,15 @@ def sequence_balance_loss(
     n_sequences = len(lengths)
     pairs = sequence[:, None] * num_experts + experts
     counts = torch.bincount(pairs.flatten(), minlength=n_sequences * num_experts)
-    liking = probabilities.new_zeros(n_sequences, num_experts).index_add(0, sequence, probabilities)
+    summed = probabilities.new_zeros(n_sequences, num_experts).index_add(0, sequence, probabilities)
     per_token = lengths.clamp(min=1)[:, None]
-    frequency = counts.view_as(liking).to(liking.dtype) / (per_token * experts.shape[1])
-    losses = num_experts * (frequency * liking / per_token).sum(1)
+    frequency = counts.view_as(summed).to(summed.dtype) / (per_token * experts.shape[1])
+    losses = num_experts * (frequency * summed / per_token).sum(1)
     return losses.sum() / (lengths > 0).sum()
 
 
 def router_z_loss(logits: Float[Tensor, "tokens experts"]) -> Float[Tensor, ""]:
-    """Mean of the squared log-sum-exp: small logits lose less when they are rounded.
+    """Mean of the squared log-sum-exp; it keeps logits small, whose rounding errors are smaller.
 
     Source: Zoph et al. 2022, arXiv:2202.08906, section 3.4, equation 5.
     """
@@ -71,8 +73,8 @@ def router_z_loss(logits: Float[Tensor, "tokens experts"]) -> Float[Tensor, ""]:
 def squared_variation(amounts: Float[Tensor, "experts"]) -> Float[Tensor, ""]:
     """The squared coefficient of variation, (standard deviation / mean)²: 0 for equal amounts.
 
-    Of the summed gates it is the importance loss, of the expected counts the load loss. One
-    expert, or amounts that are all 0, give 0.
+    For the summed gates it is the importance loss, for the expected counts the load loss. It is 0
+    for a single expert and for amounts that are all 0.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 4 (importance) and appendix A (load).
     """
@@ -87,10 +89,10 @@ def expected_load(
     noise_std: Float[Tensor, "tokens experts"],
     top_k: int,
 ) -> Float[Tensor, "experts"]:
-    """How many tokens each expert would get, in expectation over its own noise alone.
+    """The expected number of tokens of each expert, over the noise of its own logit only.
 
     An expert is chosen if its noisy logit exceeds the k-th largest of the others; the probability
-    of that is differentiable, which the count is not.
+    of that is differentiable, and the count is not.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, appendix A, equations 8 to 10.
     """

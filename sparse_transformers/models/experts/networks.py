@@ -1,4 +1,4 @@
-"""Experts: feed-forward networks side by side, each of which reads its own rows."""
+"""Experts: several feed-forward networks, each of which is applied to rows of its own."""
 
 from typing import Literal
 
@@ -14,8 +14,8 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = ("auto", "grouped", "loop")
 ALIGNMENT_BYTES = 16
 """What the strides of `grouped_mm` must be a multiple of."""
 LARGE_BYTES = 2**20
-"""Above this size of an expert's inner results the loop is faster than `grouped_mm` on a CPU: those
-of one expert are written to memory that is used again, those of all experts to fresh pages."""
+"""Above this size of an expert's inner results the loop is faster than `grouped_mm` on a CPU: the
+loop reuses the memory of one expert's results, and `grouped_mm` allocates that of all experts."""
 
 
 class Experts(nn.Module):
@@ -25,16 +25,16 @@ class Experts(nn.Module):
     Weights are stored as (experts, inputs, outputs).
 
     Args:
-        num_experts: how many there are.
-        d_model: width of the rows.
-        d_ff: width inside each expert.
-        gated: whether they are gated.
+        num_experts: Number of experts, at least 1.
+        d_model: Width of the rows.
+        d_ff: Width inside each expert.
+        gated: Whether the experts are gated.
         implementation: "grouped", one call per matrix for all experts; "loop", one call per expert
             that has rows; "auto", the first where type and sizes allow it, except for large experts
-            on a CPU. Naming one never falls back. Both give the same numbers.
+            on a CPU. "grouped" and "loop" never fall back to the other. Both give the same numbers.
 
     Raises:
-        ValueError: a size is out of range, or the implementation is unknown.
+        ValueError: A size is out of range, or the implementation is unknown.
 
     Source: Shazeer 2020, arXiv:2002.05202 (gated).
     """
@@ -63,7 +63,7 @@ class Experts(nn.Module):
     def initialise(self, std: float, down_std: float) -> None:
         """Normal weights of these standard deviations, in the inner matrices and in the last."""
         if self.up.is_meta:
-            return  # drawing into weights that are not there would import PyTorch's compiler: 4 s
+            return  # drawing meta weights would import PyTorch's compiler, which takes 4 s
         for weight in (self.gate, self.up):
             if weight is not None:
                 nn.init.normal_(weight, std=std)
@@ -72,19 +72,19 @@ class Experts(nn.Module):
     def forward(
         self, rows: Float[Tensor, "rows d_model"], counts: Int[Tensor, "experts"]
     ) -> Float[Tensor, "rows d_model"]:
-        """The answers to the rows: the first `counts[0]` go to expert 0, and so on.
+        """The experts' outputs: the first `counts[0]` rows are those of expert 0, and so on.
 
         Raises:
             ValueError: "grouped" was asked for, and type or sizes do not allow it.
         """
         dtype = rows.dtype
-        # As autocast does with a linear map: double precision is left alone.
+        # As autocast does with a linear map: double precision stays as it is.
         if torch.is_autocast_enabled(rows.device.type) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype(rows.device.type)
         rows, up, down = rows.to(dtype), self.up.to(dtype), self.down.to(dtype)
         gate = None if self.gate is None else self.gate.to(dtype)
-        answer = _answer_grouped if self._is_grouped(rows) else _answer_in_a_loop
-        return answer(rows, counts, gate, up, down)
+        apply = _apply_grouped if self._is_grouped(rows) else _apply_in_a_loop
+        return apply(rows, counts, gate, up, down)
 
     def _is_grouped(self, rows: Tensor) -> bool:
         if self.implementation == "loop":
@@ -107,31 +107,31 @@ class Experts(nn.Module):
         return self.implementation == "grouped" or rows.device.type != "cpu" or not large
 
 
-def _answer_grouped(
+def _apply_grouped(
     rows: Tensor, counts: Tensor, gate: Tensor | None, up: Tensor, down: Tensor
 ) -> Tensor:
     rows, ends = rows.contiguous(), counts.cumsum(0).to(torch.int32)
     gates = None if gate is None else F.grouped_mm(rows, gate, offs=ends)
     inner = _activate(F.grouped_mm(rows, up, offs=ends), gates)
-    answers = F.grouped_mm(inner, down, offs=ends)
-    if answers.requires_grad:  # the gradient of a sum has strides of 0, which it refuses
-        answers.register_hook(Tensor.contiguous)
-    return answers
+    outputs = F.grouped_mm(inner, down, offs=ends)
+    if outputs.requires_grad:  # `grouped_mm` fails for strides of 0, as in a sum's gradient
+        outputs.register_hook(Tensor.contiguous)
+    return outputs
 
 
-def _answer_in_a_loop(
+def _apply_in_a_loop(
     rows: Tensor, counts: Tensor, gate: Tensor | None, up: Tensor, down: Tensor
 ) -> Tensor:
     # Unbound at once, because the gradient of `up[expert]` is a tensor of the size of `up`.
-    gate_of = [None] * len(up) if gate is None else gate.unbind()
-    answers = []
-    for own, its_gate, its_up, its_down in zip(
-        rows.split(counts.tolist()), gate_of, up.unbind(), down.unbind(), strict=True
+    gates_by_expert = [None] * len(up) if gate is None else gate.unbind()
+    outputs = []
+    for expert_rows, expert_gate, expert_up, expert_down in zip(
+        rows.split(counts.tolist()), gates_by_expert, up.unbind(), down.unbind(), strict=True
     ):
-        if len(own):
-            gates = None if its_gate is None else own @ its_gate
-            answers.append(_activate(own @ its_up, gates) @ its_down)
-    return torch.cat(answers) if answers else rows
+        if len(expert_rows):
+            gates = None if expert_gate is None else expert_rows @ expert_gate
+            outputs.append(_activate(expert_rows @ expert_up, gates) @ expert_down)
+    return torch.cat(outputs) if outputs else rows
 
 
 def _activate(inner: Tensor, gates: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every router has in common, and what routers share in which tokens choose their experts."""
+"""The base class of all routers, and that of routers in which tokens choose their experts."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -20,12 +20,26 @@ from sparse_transformers.models.experts.routing import Routing
 
 
 class Router(nn.Module, ABC):
-    """Decides which experts read which tokens.
+    """Decides which experts process which tokens.
+
+    A new router in which each token chooses by itself is a subclass of `TokenChoiceRouter`; other
+    routers are subclasses of this class.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> router = st.make_router("switch", d_model=32, num_experts=4)
+    >>> isinstance(router, st.Router), router.sees_future
+    (True, False)
+    >>> router(torch.randn(1, 10, 32), torch.ones(1, 10, dtype=torch.bool)).n_tokens
+    10
+
+    Args:
+        num_experts: Number of experts, at least 1.
 
     Attributes:
-        sees_future: whether the experts of a token depend on later tokens. A causal model refuses
-            such a router.
-        loss_weights: the losses that it is usually trained with, and what they are multiplied by.
+        sees_future: Whether the experts of a token depend on later tokens. A causal model does not
+            accept such a router.
+        loss_weights: The losses that it is usually trained with, and the factor on each.
     """
 
     sees_future: ClassVar[bool] = False
@@ -46,25 +60,25 @@ class Router(nn.Module, ABC):
         """Routes the tokens of a batch.
 
         Args:
-            hidden: what the experts are going to read.
-            is_token: False for padding, which goes to no expert and changes nothing.
-            input_ids: the tokens themselves, for routers that go by these.
+            hidden: Hidden states, which are the inputs of the experts.
+            is_token: False for padding, which goes to no expert and changes no result.
+            input_ids: Token ids, for routers that depend on them.
         """
 
     def after_optimizer_step(self) -> None:
-        """What the router does for its balance that is no gradient; nothing, for most."""
+        """Updates what balances the load without a gradient; most routers have no such update."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The experts that tokens choose, before any expert is full.
+    """The experts that tokens choose, before the capacity of the experts is applied.
 
     Attributes:
-        experts: the chosen ones, the best first.
-        gates: their weights; differentiable.
-        probabilities: what the router thinks of all experts; they sum to 1.
-        logits: what it computes that from, if it computes.
-        expected_load: how many tokens each expert gets in expectation, if choosing is noisy.
+        experts: The chosen experts, the best first.
+        gates: Factors on their outputs; differentiable.
+        probabilities: The router's probability of every expert; they sum to 1.
+        logits: What the probabilities are computed from; None for a router without logits.
+        expected_load: Expected number of tokens of each expert, if the choice is noisy.
     """
 
     experts: Int[Tensor, "tokens top_k"]
@@ -77,11 +91,32 @@ class Choice:
 class TokenChoiceRouter(Router):
     """A router in which each token chooses `top_k` experts, whatever the other tokens choose.
 
-    With a `capacity_factor` c an expert takes at most ⌈c · top_k · n / experts⌉ tokens of a
-    sequence of n, first come, first served; the others are dropped, and pass the layer by. This
-    holds in training only. In evaluation nothing is dropped, so that an answer does not depend on
-    how many tokens are read at once. The turn is by position alone: to serve all first choices
-    before all second ones, as GShard does, would let a later token push an earlier one out.
+    A new router is a subclass with one method, `choose`:
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> from sparse_transformers.models.experts.router import Choice
+    >>> class FirstExpert(st.TokenChoiceRouter):
+    ...     def choose(self, hidden, input_ids):
+    ...         experts = torch.zeros(len(hidden), 1, dtype=torch.long)
+    ...         probabilities = torch.eye(self.num_experts)[experts[:, 0]]
+    ...         return Choice(experts, torch.ones(len(hidden), 1), probabilities)
+    ...
+    >>> layer = st.MoELayer(32, num_experts=4, router=FirstExpert(4, top_k=1))
+    >>> layer(torch.randn(2, 10, 32)).routing.counts
+    tensor([20,  0,  0,  0])
+
+    With a `capacity_factor` c an expert processes at most ⌈c · top_k · n / experts⌉ tokens of a
+    sequence of n tokens, those with the lowest positions; the others are dropped, and the expert
+    adds nothing to their output. This holds in training only. In evaluation no token is dropped, so
+    that the output does not depend on how many tokens are processed at once. The order is that of
+    the positions: if all first choices came before all second ones, as in GShard, a later token
+    could displace an earlier one.
+
+    Args:
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token, from 1 to `num_experts`.
+        capacity_factor: c, above 0; None: no token is dropped.
 
     Source: Lepikhin et al. 2020, arXiv:2006.16668, section 2.2 (capacity); Fedus et al. 2021,
     arXiv:2101.03961, section 2.2, equation 3.
@@ -103,7 +138,12 @@ class TokenChoiceRouter(Router):
     def choose(
         self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
     ) -> Choice:
-        """The experts of each token, by itself."""
+        """The experts of each token, which must not depend on the other tokens.
+
+        Args:
+            hidden: Hidden states of the real tokens.
+            input_ids: Their ids, or None if the layer was called without ids.
+        """
 
     def forward(
         self,
@@ -114,12 +154,12 @@ class TokenChoiceRouter(Router):
         places = is_token.flatten().nonzero().squeeze(1)
         sequence = places // is_token.shape[1]
         padded = len(places) < is_token.numel()
-        read = hidden.flatten(0, 1)
+        tokens = hidden.flatten(0, 1)
         ids = None if input_ids is None else input_ids.flatten()
         if padded:
-            read = read.index_select(0, places)
+            tokens = tokens.index_select(0, places)
             ids = None if ids is None else ids[places]
-        choice = self.choose(read, ids)
+        choice = self.choose(tokens, ids)
         probabilities = choice.probabilities
         if padded:
             everywhere = probabilities.new_zeros(is_token.numel(), self.num_experts)
@@ -164,15 +204,18 @@ class LinearGate(nn.Linear):
 def expert_capacity(
     is_token: Bool[Tensor, "batch seq"], num_experts: int, top_k: int, capacity_factor: float
 ) -> Int[Tensor, "batch"]:
-    """How many tokens of each sequence an expert takes: ⌈factor · top_k · tokens / experts⌉."""
+    """The most tokens of each sequence that an expert processes.
+
+    It is ⌈factor · top_k · tokens / experts⌉.
+    """
     share = min(1.0, capacity_factor * top_k / num_experts)
-    # Rounded first, so that a product that is whole on paper is not lifted by its last bit.
+    # Rounded first, so that a whole number with a rounding error is not raised to the next one.
     exact = (is_token.sum(1).double() * share).mul(2**20).round().div(2**20)
     return exact.ceil().long()
 
 
 def arrivals(queues: Int[Tensor, "entries"]) -> Int[Tensor, "entries"]:
-    """How many earlier entries stand in the same queue as each entry."""
+    """For each entry, the number of earlier entries with the same value."""
     order = queues.argsort(stable=True)
     lengths = torch.bincount(queues)
     starts = lengths.cumsum(0) - lengths
@@ -181,7 +224,7 @@ def arrivals(queues: Int[Tensor, "entries"]) -> Int[Tensor, "entries"]:
 
 
 def _losses(choice: Choice, sequence: Int[Tensor, "tokens"]) -> dict[str, Float[Tensor, ""]]:
-    """All that a choice allows to compute; `MoELayer` weighs those that train it."""
+    """All losses that can be computed from a choice; `MoELayer` weights and adds them."""
     importance = choice.gates.new_zeros(choice.probabilities.shape[1]).index_add(
         0, choice.experts.flatten(), choice.gates.flatten()
     )

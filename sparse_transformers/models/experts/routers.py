@@ -31,14 +31,14 @@ class TopKRouter(TokenChoiceRouter):
     """The `top_k` experts with the largest logits.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        top_k: how many of them each token chooses.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token.
         softmax: "after" the selection, so that the gates of a token sum to 1, or "before" it, so
-            that they are what the chosen experts have of the softmax over all. By default "after",
-            but "before" for a single expert: its gate would always be 1, and tell the router
-            nothing about which expert is of use.
-        capacity_factor: see `TokenChoiceRouter`.
+            that they are the chosen experts' shares of the softmax over all. By default "after",
+            but "before" for a single expert, whose gate would always be 1 and give the router no
+            gradient.
+        capacity_factor: See `TokenChoiceRouter`.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 2.1; "after" as in Jiang et al. 2024,
     arXiv:2401.04088, section 2.1.
@@ -80,10 +80,11 @@ class SwitchRouter(TokenChoiceRouter):
     """The likeliest expert alone, with its probability as the gate.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        jitter: in training, what the gate reads is multiplied by U(1 - jitter, 1 + jitter).
-        capacity_factor: see `TokenChoiceRouter`.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        jitter: In training, the input of the gate is multiplied by U(1 - jitter, 1 + jitter); at
+            least 0 and below 1.
+        capacity_factor: See `TokenChoiceRouter`.
 
     Source: Fedus et al. 2021, arXiv:2101.03961, sections 2.1 and 2.4.
     """
@@ -116,14 +117,14 @@ class SwitchRouter(TokenChoiceRouter):
 
 
 class NoisyTopKRouter(TokenChoiceRouter):
-    """Top-k of logits with noise whose size is learned: in training, near ties are tried both ways.
+    """Top-k of logits to which noise is added in training; the size of the noise is learned.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        top_k: how many of them each token chooses. With a single one the gate is always 1, and the
-            router learns from its losses alone.
-        capacity_factor: see `TokenChoiceRouter`.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token. With a single one the gate is always 1, so that
+            the router is trained by its own losses only.
+        capacity_factor: See `TokenChoiceRouter`.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 2.1, equations 3 to 5, section 4 and
     appendix A for the two losses.
@@ -149,7 +150,7 @@ class NoisyTopKRouter(TokenChoiceRouter):
         clean = logits = self.gate(hidden)
         load = None
         if self.training:
-            std = F.softplus(self.noise(hidden)) + 1e-2  # as much as the authors' code adds
+            std = F.softplus(self.noise(hidden)) + 1e-2  # the constant of the authors' code
             logits = clean + torch.randn_like(clean) * std
             load = expected_load(clean, logits, std, self.top_k)
         best = logits.topk(self.top_k, dim=-1)
@@ -159,17 +160,17 @@ class NoisyTopKRouter(TokenChoiceRouter):
 class AuxFreeRouter(TokenChoiceRouter):
     """Sigmoid gates, and a bias per expert that balances the load without a loss.
 
-    The gates of a token are divided by their sum, unless it has but one.
-    The bias helps to select and has no part in the gates, hence no gradient. After each optimiser
-    step it moves by `bias_step` towards the experts that got less than the mean since the last:
-    call `update_routers(model)` there, as `Trainer` does.
+    The gates of a token are divided by their sum, unless it has a single one. The bias is added for
+    the selection only and is not part of the gates, so that it has no gradient. After each
+    optimiser step it rises by `bias_step` for experts with fewer tokens than the mean since the
+    last step, and falls for those with more: call `update_routers(model)` there, as `Trainer` does.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        top_k: how many of them each token chooses.
-        bias_step: γ, by how much the bias moves.
-        capacity_factor: see `TokenChoiceRouter`.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token.
+        bias_step: γ, the change of a bias in each step; at least 0.
+        capacity_factor: See `TokenChoiceRouter`.
 
     Source: Wang et al. 2024, arXiv:2408.15664, section 3, algorithm 1; sequence-wise loss and
     normalised sigmoid gates as in DeepSeek-AI 2024, arXiv:2412.19437, section 2.1.2.
@@ -205,8 +206,8 @@ class AuxFreeRouter(TokenChoiceRouter):
         experts = (logits.sigmoid() + self.bias).topk(self.top_k, dim=-1).indices
         log_scores = F.logsigmoid(logits)
         chosen = log_scores.gather(-1, experts)
-        # The softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish. Of a
-        # single one it would always be 1, and tell the router nothing.
+        # The softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish. With a
+        # single expert it would always be 1 and give the router no gradient.
         gates = chosen.softmax(-1) if self.top_k > 1 else chosen.exp()
         if self.training:
             self.counts += torch.bincount(experts.flatten(), minlength=self.num_experts)
@@ -219,16 +220,16 @@ class AuxFreeRouter(TokenChoiceRouter):
 
 
 class HashRouter(TokenChoiceRouter):
-    """Experts drawn once for every token id: a control that learns nothing and knows no context.
+    """Experts drawn once for every token id: a control without weights and without context.
 
-    As first choice, every expert has the same number of ids, give or take one. Gates are 1 / top_k.
+    As first choice, every expert has the same number of ids, up to one. Gates are 1 / top_k.
 
     Args:
-        num_experts: how many there are.
-        top_k: how many of them each token has.
-        vocab_size: how many ids there are.
-        seed: of the draw.
-        capacity_factor: see `TokenChoiceRouter`.
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token.
+        vocab_size: Number of token ids.
+        seed: Seed of the draw.
+        capacity_factor: See `TokenChoiceRouter`.
 
     Source: Roller et al. 2021, arXiv:2106.04426, section 3.2 (balanced assignment).
     """
@@ -258,7 +259,7 @@ class HashRouter(TokenChoiceRouter):
         self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
     ) -> Choice:
         if input_ids is None:
-            raise ValueError("the hash router goes by token ids: give input_ids to the layer")
+            raise ValueError("the hash router routes by token ids: give input_ids to the layer")
         if len(input_ids):
             check_input_ids(input_ids[None], len(self.table))
         experts = self.table[input_ids.long()]
@@ -269,15 +270,15 @@ class HashRouter(TokenChoiceRouter):
 
 
 class ExpertChoiceRouter(Router):
-    """Each expert takes the tokens of a sequence that like it best, so all experts have equal load.
+    """Each expert selects the tokens of a sequence with its highest probabilities.
 
-    A token may get several experts, or none. Whether an early token is taken depends on the later
-    ones: for models that are not causal.
+    All experts have equal load. A token may have several experts, or none. Whether an early token
+    is selected depends on later ones, so that causal models cannot use this router.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        top_k: experts per token, on average over a sequence.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        top_k: Number of experts for each token, on average over a sequence.
 
     Source: Zhou et al. 2022, arXiv:2202.09368, section 3.2; within each sequence here, so that
     sequences of a batch do not compete.
@@ -322,15 +323,15 @@ class ExpertChoiceRouter(Router):
 
 
 class SoftMoERouter(Router):
-    """Experts read weighted means of all tokens, and tokens get weighted means of all answers.
+    """Soft MoE: experts process weighted means of all tokens, and their outputs are averaged back.
 
-    Nothing is selected, so there is nothing to balance or to drop, and every part has a gradient.
-    The means run over the whole sequence: for models that are not causal.
+    Nothing is selected, so that there is nothing to balance or to drop, and every part has a
+    gradient. The means are over the whole sequence, so that causal models cannot use this router.
 
     Args:
-        d_model: width of the tokens.
-        num_experts: how many there are.
-        slots_per_expert: how many means of a sequence each expert reads.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        slots_per_expert: Number of such means of a sequence for each expert, at least 1.
 
     Source: Puigcerver et al. 2023, arXiv:2308.00951, section 2.1; normalised as in section 2.3.
     """
@@ -384,7 +385,7 @@ ROUTERS: dict[str, type[Router]] = {
     "expert_choice": ExpertChoiceRouter,
     "soft": SoftMoERouter,
 }
-"""Names for configurations. A new router is one more entry."""
+"""The routers by the names that configurations use; a new router is one more entry."""
 
 
 def make_router(
@@ -394,16 +395,23 @@ def make_router(
     num_experts: int,
     vocab_size: int | None = None,
 ) -> Router:
-    """The router of `"switch"` or of `{"name": "top_k", "top_k": 1, "softmax": "before"}`.
+    """Makes a router from its name and its options.
+
+    >>> import sparse_transformers as st
+    >>> options = {"name": "top_k", "top_k": 1, "softmax": "before"}
+    >>> router = st.make_router(options, d_model=32, num_experts=4)
+    >>> router.top_k
+    1
 
     Args:
-        options: a name out of `ROUTERS`, and what else the router takes.
-        d_model: width of the tokens.
-        num_experts: how many experts there are.
-        vocab_size: for routers that go by token ids.
+        options: A key of `ROUTERS`, or a dictionary with such a `name` and the options of the
+            router.
+        d_model: Width of the hidden states.
+        num_experts: Number of experts, at least 1.
+        vocab_size: Number of token ids; only the hash router needs it.
 
     Raises:
-        ValueError: an unknown name, or options that the router does not have or refuses.
+        ValueError: An unknown name, or options that the router does not have or does not accept.
     """
     if not isinstance(options, str | Mapping):
         raise ValueError(f"router must be a name, a dictionary or a Router, got {options!r}")

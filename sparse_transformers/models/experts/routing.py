@@ -1,4 +1,4 @@
-"""What a router decides: which experts read which tokens, and what becomes of their answers."""
+"""The result of a router: which experts process which tokens, and how outputs are combined."""
 
 from dataclasses import dataclass, field
 
@@ -7,28 +7,41 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 ROWS_AT_ONCE = 1024
-"""On a CPU, how many answers are weighed before they are added up: so many stay in the cache."""
+"""On a CPU, how many expert outputs are weighted before they are added: these stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Routing:
-    """Which experts read each token, and how much their answers weigh.
+    """Which experts process each token, and the factor on each of their outputs.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> routing = st.MoELayer(32, num_experts=4, router="switch")(torch.randn(2, 10, 32)).routing
+    >>> routing.tokens.shape, routing.n_dropped
+    (torch.Size([20]), 0)
+    >>> routing.assigned().shape
+    torch.Size([2, 10, 4])
+    >>> sorted(routing.losses)
+    ['balance', 'importance', 'sequence_balance', 'z']
 
     One entry of `tokens`, `experts` and `gates` is one assignment. They are sorted by expert, and
-    by token within an expert. Padding has no assignment, and neither has what a full expert turned
-    away. Tokens are numbered through the batch, sequence after sequence, padding included.
+    by token within an expert. Padding has no assignment, and neither has a token that is dropped
+    because an expert is at its capacity. Tokens are numbered through the batch, sequence after
+    sequence, padding included.
 
     Attributes:
-        tokens: the token of each assignment.
-        experts: the expert of each assignment.
-        gates: what the expert's answer is multiplied by; differentiable.
-        probabilities: what the router thinks of every expert before it selects; zeros for padding.
+        tokens: The token of each assignment.
+        experts: The expert of each assignment.
+        gates: The factor on the expert's output; differentiable.
+        probabilities: The router's probability of every expert; zeros for padding.
         is_token: False for padding.
-        n_chosen: assignments before any expert was full.
-        losses: what the router may be trained by, in nats or without a unit; see `routing_losses`.
-        mixture: where experts read mixtures of tokens instead of tokens (soft MoE). Every token is
-            then assigned to every expert, with the gate that its mixtures have together.
-        ranks: which choice of its token each assignment is, 0 for the first; where tokens choose.
+        n_chosen: The number of assignments before tokens were dropped.
+        losses: What the router can be trained with, by name ("balance", "sequence_balance", "z",
+            "importance", "load"); none of them has a unit, except "z", which is in nats squared.
+        mixture: For soft MoE, whose experts process weighted means of tokens. Every token is then
+            assigned to every expert, with the sum of its weights as the gate. Else None.
+        ranks: 0 where the expert is the first choice of its token, 1 where it is the second, and so
+            on; None where tokens do not choose.
     """
 
     tokens: Int[Tensor, "assignments"]
@@ -43,6 +56,7 @@ class Routing:
 
     @property
     def num_experts(self) -> int:
+        """The number of experts."""
         return self.probabilities.shape[1]
 
     @property
@@ -52,24 +66,24 @@ class Routing:
 
     @property
     def n_dropped(self) -> int:
-        """How many assignments full experts turned away."""
+        """The number of assignments that were dropped because an expert was at its capacity."""
         return self.n_chosen - len(self.tokens)
 
     @property
     def counts(self) -> Int[Tensor, "experts"]:
-        """How many tokens each expert reads."""
+        """The number of tokens of each expert."""
         return torch.bincount(self.experts, minlength=self.num_experts)
 
     def assigned(self) -> Bool[Tensor, "batch seq experts"]:
-        """Whether an expert reads a token."""
+        """Whether an expert processes a token."""
         table = self.is_token.new_zeros(self.is_token.numel(), self.num_experts)
         table[self.tokens, self.experts] = True
         return table.view(*self.is_token.shape, self.num_experts)
 
     def first_choice(self) -> Int[Tensor, "batch seq"]:
-        """The expert with the largest gate for each token; -1 where no expert reads it.
+        """The expert with the largest gate for each token; -1 for a token without an expert.
 
-        Of equal gates it is the expert that the token chose first, or else the lower number.
+        Among equal gates it is the expert that the token chose first, or else the lower number.
         """
         table = self.gates.new_full((self.is_token.numel(), self.num_experts), -torch.inf)
         table[self.tokens, self.experts] = self.gates.detach()
@@ -78,40 +92,42 @@ class Routing:
         if self.ranks is not None:
             ranks[self.tokens, self.experts] = self.ranks
         best = ranks.masked_fill(table < largest, self.num_experts).argmin(dim=-1)
-        nobody = (largest == -torch.inf).squeeze(-1)
-        return best.masked_fill(nobody, -1).view(self.is_token.shape)
+        no_expert = (largest == -torch.inf).squeeze(-1)
+        return best.masked_fill(no_expert, -1).view(self.is_token.shape)
 
     def expert_inputs(
         self, hidden: Float[Tensor, "tokens d_model"]
     ) -> tuple[Float[Tensor, "rows d_model"], Int[Tensor, "experts"]]:
-        """What the experts read, one expert after the other, and how many rows each of them."""
+        """The inputs of the experts, one expert after the other, and the number of rows of each."""
         if self.mixture is not None:
             return self.mixture.expert_inputs(hidden)
         # index_select and not hidden[tokens]: a third of the time on a CPU, forward and backward.
         return hidden.index_select(0, self.tokens), self.counts
 
     def token_outputs(
-        self, answers: Float[Tensor, "rows d_model"]
+        self, computed: Float[Tensor, "rows d_model"]
     ) -> Float[Tensor, "tokens d_model"]:
-        """What each token gets: the sum of the answers to it, each times its gate."""
+        """For each token the sum of its experts' outputs, each times its gate."""
         if self.mixture is not None:
-            return self.mixture.token_outputs(answers)
-        outputs = answers.new_zeros(self.is_token.numel(), answers.shape[-1])
-        gates = self.gates[:, None].to(answers.dtype)
-        n_rows = ROWS_AT_ONCE if answers.device.type == "cpu" else max(1, len(answers))
-        parts = (each.split(n_rows) for each in (self.tokens, answers, gates))
-        for tokens, some_answers, some_gates in zip(*parts, strict=True):
-            outputs.index_add_(0, tokens, some_answers * some_gates)
+            return self.mixture.token_outputs(computed)
+        outputs = computed.new_zeros(self.is_token.numel(), computed.shape[-1])
+        gates = self.gates[:, None].to(computed.dtype)
+        n_rows = ROWS_AT_ONCE if computed.device.type == "cpu" else max(1, len(computed))
+        parts = (each.split(n_rows) for each in (self.tokens, computed, gates))
+        for tokens, some_outputs, some_gates in zip(*parts, strict=True):
+            outputs.index_add_(0, tokens, some_outputs * some_gates)
         return outputs
 
 
 @dataclass(frozen=True, eq=False)
 class SlotMixture:
-    """Experts that read mixtures of a sequence's tokens, and tokens that get mixtures of answers.
+    """The weights of soft MoE: of tokens in the experts' inputs, and of their outputs in tokens.
+
+    An input of an expert is called a slot.
 
     Attributes:
-        dispatch: the share of each token in what a slot holds; sums to 1 over the tokens.
-        combine: the share of each slot's answer in what a token gets; sums to 1 over the slots.
+        dispatch: The weight of each token in a slot; sums to 1 over the tokens.
+        combine: The weight of each slot's output in a token's output; sums to 1 over the slots.
 
     Source: Puigcerver et al. 2023, arXiv:2308.00951, section 2.1.
     """
@@ -130,10 +146,10 @@ class SlotMixture:
         return slots.flatten(0, 2), counts
 
     def token_outputs(
-        self, answers: Float[Tensor, "rows d_model"]
+        self, computed: Float[Tensor, "rows d_model"]
     ) -> Float[Tensor, "tokens d_model"]:
         """As of `Routing`."""
         batch, _, num_experts, n_slots = self.combine.shape
-        slots = answers.view(num_experts, batch, n_slots, answers.shape[-1])
-        outputs = torch.einsum("btes,ebsd->btd", self.combine.to(answers.dtype), slots)
+        slots = computed.view(num_experts, batch, n_slots, computed.shape[-1])
+        outputs = torch.einsum("btes,ebsd->btd", self.combine.to(computed.dtype), slots)
         return outputs.flatten(0, 1)

@@ -1,1 +1,1 @@
-"""The tiled kernel: a pattern becomes views, views become bands, a band is one dense launch."""
+"""The tiled kernel: a pattern becomes views, views become bands, a band is cut into launches."""

@@ -1,14 +1,18 @@
 """Attention that visits the tiles of a layout and nothing else, forward and backward.
 
-The work falls apart three times, always into views of the tensors, so that nothing is copied:
+The work is divided in three steps, and each has a file:
 
-    part     a piece of the pattern that is dense in tiles, perhaps on every n-th token only
-    stream   heads and tokens that share one layout; their batch (or phase) comes first
-    strip    rows of tiles that one call takes together
+    views.py     a view is a set of heads and tokens that share one layout of tiles
+    bands.py     a band is a set of tile rows of that layout with equally many tiles and equal masks
+    launches.py  a launch is a part of a band whose scores fit into the cache
 
-Rows that occur in several parts are joined through their log-sum-exp. Only the output and the
-log-sum-exp are kept for the backward pass, which computes the scores again tile by tile and adds
-the gradients of keys and values in place. Memory therefore grows with the length, not its square.
+`softmax.py` then computes each launch as a batch of small dense attention problems. Queries and
+keys are read through strided views of the tensors and are copied for scattered tiles only.
+
+A row that occurs in several views (a pattern may consist of several parts) gets the results of all
+of them, joined through their log-sum-exp. Only the output and the log-sum-exp are kept for the
+backward pass, which computes the scores again tile by tile and adds the gradients of keys and
+values in place. Memory therefore grows with the length, not with its square.
 """
 
 from typing import Any
@@ -19,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sparse_transformers.models.pattern_base import AttentionPattern
-from sparse_transformers.models.tiled.launches import calls_of
+from sparse_transformers.models.tiled.launches import launches_of
 from sparse_transformers.models.tiled.softmax import (
     can_fuse,
     fused_backward,
@@ -27,12 +31,12 @@ from sparse_transformers.models.tiled.softmax import (
     plain_backward,
     plain_forward,
 )
-from sparse_transformers.models.tiled.views import streams_of
+from sparse_transformers.models.tiled.views import views_of
 
 BLOCK_SIZE = {"cpu": 32, "cuda": 64}
 """Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
-BYTES_PER_CALL = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""New memory of one call: within the last cache of a CPU, enough to fill a GPU."""
+BYTES_PER_LAUNCH = {"cpu": 8 << 20, "cuda": 256 << 20}
+"""New memory of one launch: fits into the last-level cache of a CPU, and fills a GPU."""
 
 
 def tiled_attention(
@@ -66,34 +70,34 @@ class _TiledAttention(torch.autograd.Function):
         key_lengths: tuple[int, ...] | None,
     ) -> tuple[Tensor, Tensor]:
         device = query.device.type if query.device.type in BLOCK_SIZE else "cuda"
-        streams = streams_of(query, key, pattern, key_lengths, BLOCK_SIZE[device])
+        views = views_of(query, key, pattern, key_lengths, BLOCK_SIZE[device])
         # Sums are kept in at least single precision and rounded once, at the end.
         sum_dtype = torch.promote_types(query.dtype, torch.float32)
-        joins = any(stream.joins for stream in streams)
+        joins = any(view.joins for view in views)
         output = _empty_tokens(query, value.shape[-1], sum_dtype if joins else query.dtype)
         lse = _empty_tokens(query, 1, sum_dtype)
-        if not all(stream.layout.fills_all_rows for stream in streams if not stream.joins):
+        if not all(view.layout.fills_all_rows for view in views if not view.joins):
             output.zero_()
             lse.fill_(-torch.inf)
         fused = can_fuse(query, key, value)
         run = fused_forward if fused else plain_forward
         copies = {"key_copies": 0, "score_copies": 0 if fused else 3}
-        for stream in streams:
-            q, o, s = (stream.queries(x) for x in (query, output, lse))
-            k, v = (stream.keys(x) for x in (key, value))
-            for call in calls_of(stream, k, BYTES_PER_CALL[device], **copies):
+        for view in views:
+            q, o, s = (view.queries(x) for x in (query, output, lse))
+            k, v = (view.keys(x) for x in (key, value))
+            for launch in launches_of(view, k, BYTES_PER_LAUNCH[device], **copies):
                 part_output, part_lse = run(
-                    call.queries(q), call.keys(k), call.keys(v), call.bias(q), scale
+                    launch.queries(q), launch.keys(k), launch.keys(v), launch.bias(q), scale
                 )
-                if stream.joins:
+                if view.joins:
                     part_output, part_lse = _join(
-                        call.queries(o), call.queries(s)[..., 0], part_output, part_lse
+                        launch.queries(o), launch.queries(s)[..., 0], part_output, part_lse
                     )
-                call.put_queries(o, part_output)
-                call.put_queries(s, part_lse[..., None])
+                launch.put_queries(o, part_output)
+                launch.put_queries(s, part_lse[..., None])
         output, lse = output.to(query.dtype), lse[..., 0]
         ctx.save_for_backward(query, key, value, output, lse)
-        ctx.scale, ctx.streams, ctx.bytes_per_call = scale, streams, BYTES_PER_CALL[device]
+        ctx.scale, ctx.views, ctx.bytes_per_launch = scale, views, BYTES_PER_LAUNCH[device]
         ctx.set_materialize_grads(False)
         return output, lse
 
@@ -113,33 +117,33 @@ class _TiledAttention(torch.autograd.Function):
             if grad_lse is not None:
                 delta = delta - grad_lse[..., None]
             copies["score_copies"] = 4
-        # exp(score - inf) = 0: a query without any key gives nothing back.
+        # exp(score - inf) = 0: the weights of a query without any key are 0, and so its gradients.
         lse = lse.masked_fill(lse == -torch.inf, torch.inf)[..., None]
 
         grad_query, grad_key, grad_value = (
             _empty_tokens(x, x.shape[-1], sum_dtype).zero_() for x in (query, key, value)
         )
-        for stream in ctx.streams:
+        for view in ctx.views:
             q, o, s, g, dq = (
-                stream.queries(x) for x in (query, output, lse, grad_output, grad_query)
+                view.queries(x) for x in (query, output, lse, grad_output, grad_query)
             )
-            k, v, dk, dv = (stream.keys(x) for x in (key, value, grad_key, grad_value))
-            d = None if delta is None else stream.queries(delta)
-            for call in calls_of(stream, k, ctx.bytes_per_call, **copies):
-                grad, queries = call.queries(g), call.queries(q)
-                keys, values, bias = call.keys(k), call.keys(v), call.bias(q)
+            k, v, dk, dv = (view.keys(x) for x in (key, value, grad_key, grad_value))
+            d = None if delta is None else view.queries(delta)
+            for launch in launches_of(view, k, ctx.bytes_per_launch, **copies):
+                grad, queries = launch.queries(g), launch.queries(q)
+                keys, values, bias = launch.keys(k), launch.keys(v), launch.bias(q)
                 inputs = (grad, queries, keys, values, bias, ctx.scale)
-                row_lse = call.queries(s)[..., 0]
+                row_lse = launch.queries(s)[..., 0]
                 if d is None:
-                    grads = fused_backward(*inputs, call.queries(o), row_lse)
+                    grads = fused_backward(*inputs, launch.queries(o), row_lse)
                 else:
-                    grads = plain_backward(*inputs, call.queries(d)[..., 0], row_lse)
-                # The first part of a row finds zeros, the others what came before them.
-                call.put_queries(
-                    dq, grads.query + call.queries(dq) if stream.joins else grads.query
+                    grads = plain_backward(*inputs, launch.queries(d)[..., 0], row_lse)
+                # Views that come first write their rows once; later ones add to what is there.
+                launch.put_queries(
+                    dq, grads.query + launch.queries(dq) if view.joins else grads.query
                 )
-                call.add_keys(dk, grads.key)
-                call.add_keys(dv, grads.value)
+                launch.add_keys(dk, grads.key)
+                launch.add_keys(dv, grads.value)
         return (
             grad_query.to(query.dtype),
             grad_key.to(key.dtype),

@@ -1,4 +1,8 @@
-"""From streams to calls: the queries and keys of one call of the kernel, as views or gathered."""
+"""Step 3, from bands to launches: which queries and keys the kernel computes at a time.
+
+A launch of a regular band reads them through overlapping strided views; a launch of a scattered
+band copies them.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,79 +10,87 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparse_transformers.models.tiled.bands import Strip, TileBias, strips_of
-from sparse_transformers.models.tiled.views import Stream
+from sparse_transformers.models.tiled.bands import Band, TileBias, bands_of
+from sparse_transformers.models.tiled.views import View
 
 
 @dataclass(frozen=True)
-class Call:
-    """Rows `start` to `stop` of a strip; for one element of the stream, or one row for all of them.
+class Launch:
+    """Rows of a band that are computed together: a batch of small dense attention problems.
 
-    Views of tokens come as (rows or elements, heads, tokens, dim).
+    The batch is either several rows of one element of the view, or one row of all its elements.
+    `queries` and `keys` return (rows or elements, heads, tokens, dim).
+
+    Attributes:
+        band: The rows of tiles.
+        start: First row of the launch, as an index into `band.rows`.
+        stop: Index behind its last row.
+        element: Index into the first dimension of the view; None for all elements.
     """
 
-    strip: Strip
+    band: Band
     start: int
     stop: int
     element: int | None
 
     def queries(self, x: Tensor) -> Tensor:
-        """The queries of the call: a view if its rows are neighbours, else a copy."""
-        strip, size = self.strip, self.strip.layout.block_size
-        first = strip.rows[self.start] * size
+        """The queries of the launch: without a copy if its rows are neighbours."""
+        band, size = self.band, self.band.layout.block_size
+        first = band.rows[self.start] * size
         if self.element is None:
-            return x[:, :, first : first + strip.height]
-        if strip.rows_follow:
+            return x[:, :, first : first + band.height]
+        if band.rows_follow:
             n_rows = self.stop - self.start
-            return _rows_of_tokens(x[self.element], first, n_rows, size, strip.height)
+            return _rows_of_tokens(x[self.element], first, n_rows, size, band.height)
         return x[self.element][:, self._scattered_queries().to(x.device)].transpose(0, 1)
 
     def put_queries(self, x: Tensor, values: Tensor) -> None:
         """Writes (rows or elements, heads, queries, dim) to where `queries` reads."""
-        if self.element is None or self.strip.rows_follow:
+        if self.element is None or self.band.rows_follow:
             self.queries(x).copy_(values)
         else:
             x[self.element][:, self._scattered_queries().to(x.device)] = values.transpose(0, 1)
 
     def keys(self, x: Tensor) -> Tensor:
-        """The keys of the call: a view in a band, else a copy."""
-        strip, size = self.strip, self.strip.layout.block_size
-        if strip.step is None:
+        """The keys of the launch: without a copy in a regular band."""
+        band, size = self.band, self.band.layout.block_size
+        if band.step is None:
             return self._gather(x)
-        first = (strip.first_column + self.start * strip.step) * size
+        first = (band.first_column + self.start * band.step) * size
         if self.element is None:
-            return x[:, :, first : first + strip.width]
-        n_rows, step = self.stop - self.start, strip.step * size
-        return _rows_of_tokens(x[self.element], first, n_rows, step, strip.width)
+            return x[:, :, first : first + band.width]
+        n_rows, step = self.stop - self.start, band.step * size
+        return _rows_of_tokens(x[self.element], first, n_rows, step, band.width)
 
     def bias(self, like: Tensor) -> TileBias | None:
-        """The masks of the call's tiles; None if all of them are full."""
-        if not self.strip.has_masks:
+        """The masks of the launch's tiles; None if all of them are full."""
+        if not self.band.has_masks:
             return None
-        return self.strip.bias(self.start, self.stop, like.dtype, like.device)
+        return self.band.bias(self.start, self.stop, like.dtype, like.device)
 
     def add_keys(self, x: Tensor, grads: Tensor) -> None:
         """Adds (rows or elements, heads, keys, dim) to where `keys` reads; rows may share keys."""
-        strip, size = self.strip, self.strip.layout.block_size
+        band, size = self.band, self.band.layout.block_size
         n_rows = self.stop - self.start
-        if strip.step is None:
+        if band.step is None:
             self._scatter_add(x, grads.to(x.dtype))
         elif self.element is None:
             self.keys(x).add_(grads)
-        elif strip.step == 0 or n_rows == 1:
+        elif band.step == 0 or n_rows == 1:
             self.keys(x)[0].add_(grads.sum(0))
         else:
-            # Rows that overlap cannot be added to in one go; their n-th parts do not overlap.
-            tokens, step = x[self.element], strip.step * size
-            first = strip.first_column * size + self.start * step
-            for begin in range(0, strip.width, step):
+            # The keys of neighbouring rows overlap, so that adding them all at once would lose
+            # sums. The n-th `step` keys of the rows do not overlap.
+            tokens, step = x[self.element], band.step * size
+            first = band.first_column * size + self.start * step
+            for begin in range(0, band.width, step):
                 part = grads[:, :, begin : begin + step]
                 _rows_of_tokens(tokens, first + begin, n_rows, step, part.shape[2]).add_(part)
 
     def _gather(self, x: Tensor) -> Tensor:
         """The keys of scattered tiles, side by side."""
         columns, tail = self._scattered_keys(x)
-        tiles = _whole_tiles(x, self.strip.layout.block_size)
+        tiles = _whole_tiles(x, self.band.layout.block_size)
         if self.element is None:
             gathered = tiles[:, columns[0]]
         else:
@@ -88,9 +100,9 @@ class Call:
         return gathered if tail is None else torch.cat([gathered, tail], dim=2)
 
     def _scatter_add(self, x: Tensor, grads: Tensor) -> None:
-        """Adds to scattered tiles, which the rows of a call may share."""
+        """Adds to scattered tiles, which the rows of a launch may share."""
         columns, tail = self._scattered_keys(x)
-        tiles, size = _whole_tiles(x, self.strip.layout.block_size), self.strip.layout.block_size
+        tiles, size = _whole_tiles(x, self.band.layout.block_size), self.band.layout.block_size
         if tail is not None:
             tail.add_(grads[:, :, -tail.shape[2] :])
             grads = grads[:, :, : -tail.shape[2]]
@@ -101,47 +113,51 @@ class Call:
             tiles[self.element].index_add_(0, columns.flatten(), parts.flatten(0, 1))
 
     def _scattered_keys(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The columns of whole tiles (rows, tiles), and the keys of the last one if it is cut."""
-        columns = self.strip.columns(self.start, self.stop).to(x.device)
-        cut = self.strip.width % self.strip.layout.block_size
+        """The columns of the whole tiles (rows, tiles), and the keys of a last tile cut short."""
+        columns = self.band.columns(self.start, self.stop).to(x.device)
+        cut = self.band.width % self.band.layout.block_size
         if not cut:
             return columns, None
         chosen = x if self.element is None else x[self.element : self.element + 1]
         return columns[:, :-1], chosen[:, :, -cut:]
 
     def _scattered_queries(self) -> Tensor:
-        """The query numbers (rows, height) of rows that are no neighbours."""
-        rows = torch.tensor(self.strip.rows[self.start : self.stop])
-        return rows[:, None] * self.strip.layout.block_size + torch.arange(self.strip.height)
+        """The numbers of the queries (rows, height), for rows that are not neighbours."""
+        rows = torch.tensor(self.band.rows[self.start : self.stop])
+        return rows[:, None] * self.band.layout.block_size + torch.arange(self.band.height)
 
 
-def calls_of(
-    stream: Stream, keys: Tensor, bytes_per_call: int, *, key_copies: int, score_copies: int
-) -> Iterator[Call]:
-    """Cuts the strips of a stream into calls that take about `bytes_per_call` of new memory.
+def launches_of(
+    view: View, keys: Tensor, bytes_per_launch: int, *, key_copies: int, score_copies: int
+) -> Iterator[Launch]:
+    """Cuts the bands of a view into launches that take about `bytes_per_launch` of new memory.
 
-    A call takes many rows of one element, or one row of all elements: whichever needs fewer calls.
+    A launch is several rows of one element or one row of all elements, whichever needs fewer
+    launches.
 
     Args:
-        stream: What to cut.
-        keys: The keys of the stream (n, heads, tokens, dim), for their shape and type.
-        bytes_per_call: Fewer make more calls, more do not stay in the cache.
-        key_copies: How many tensors of the size of its keys a call makes.
-        score_copies: How many of the size of its scores.
+        view: The heads and tokens to compute.
+        keys: Their keys (elements, heads, tokens, dim); only the shape and the type are used.
+        bytes_per_launch: With less memory there are more launches; with more, the results of a
+            launch do not stay in the cache.
+        key_copies: How many tensors with the size of its keys a launch allocates.
+        score_copies: How many tensors with the size of its scores a launch allocates.
     """
     elements, heads, _, dim = keys.shape
-    for strip in strips_of(stream.layout):
-        n_rows = len(strip.rows)
+    for band in bands_of(view.layout):
+        n_rows = len(band.rows)
         if n_rows < elements:
             for row in range(n_rows):
-                yield Call(strip, row, row + 1, None)
+                yield Launch(band, row, row + 1, None)
         else:
-            copies = key_copies if strip.step is not None else key_copies + 2  # gathered
-            numbers = strip.height * (dim + score_copies * strip.width) + copies * strip.width * dim
-            per_call = max(1, bytes_per_call // (heads * numbers * keys.itemsize))
+            copies = (
+                key_copies if band.step is not None else key_copies + 2
+            )  # copies of scattered keys and values
+            numbers = band.height * (dim + score_copies * band.width) + copies * band.width * dim
+            per_launch = max(1, bytes_per_launch // (heads * numbers * keys.itemsize))
             for element in range(elements):
-                for row in range(0, n_rows, per_call):
-                    yield Call(strip, row, min(row + per_call, n_rows), element)
+                for row in range(0, n_rows, per_launch):
+                    yield Launch(band, row, min(row + per_launch, n_rows), element)
 
 
 def _whole_tiles(x: Tensor, block_size: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""Softmax attention on a batch of small dense problems, forward and backward: what a strip calls.
+"""Step 4: softmax attention on one launch, a batch of small dense problems, forward and backward.
 
-`queries` and `keys` are those of one row of tiles; `rows` is the batch of rows. Two versions of
-the same mathematics: the fused one runs PyTorch's own CPU flash kernel, which keeps the scores of
-a row in the cache; the plain one runs on every device and for every type.
+In the shapes, `rows` is the batch, and `queries` and `keys` are those of one row of tiles. There
+are two implementations of the same mathematics: the fused one runs PyTorch's own CPU flash kernel,
+which keeps the scores of a row in the cache; the plain one runs on every device and for every type.
 
 Source: Dao 2023, arXiv:2307.08691, sections 2.3 and 3.1, for the log-sum-exp that both directions
 share.
@@ -26,7 +26,7 @@ class TileGradients(NamedTuple):
 
 
 def can_fuse(query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Whether the CPU flash kernel takes tensors like these."""
+    """Whether the CPU flash kernel supports these tensors."""
     return (
         query.device.type == "cpu"
         and query.shape[-1] == value.shape[-1]
@@ -47,7 +47,7 @@ def fused_forward(
         query, key, value, 0.0, False, attn_mask=None if bias is None else bias.values, scale=scale
     )
     if bias is not None and bias.no_key is not None:
-        # The kernel leaves the results of an empty row undefined: 0 or NaN, as the version goes.
+        # The kernel leaves the results of an empty row undefined: 0 or NaN, depending on PyTorch.
         lse = lse.masked_fill(bias.no_key, -torch.inf)
         output = output.masked_fill(bias.no_key[..., None], 0.0)
     return output, lse
@@ -63,7 +63,7 @@ def fused_backward(
     output: Float[Tensor, "rows heads queries dim"],
     lse: Float[Tensor, "rows heads queries"],
 ) -> TileGradients:
-    """Gradients, given the final output and log-sum-exp of the queries (+inf: no key at all)."""
+    """Gradients, given the final output and log-sum-exp of each query (+inf if it has no key)."""
     return TileGradients(
         *torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad_output,
@@ -104,10 +104,10 @@ def plain_backward(
     delta: Float[Tensor, "rows heads queries"],
     lse: Float[Tensor, "rows heads queries"],
 ) -> TileGradients:
-    """The same as `fused_backward`; `delta` is each query's mean of its weights' gradients.
+    """The same as `fused_backward`, with `delta` in place of the output.
 
-    That is, `delta = (grad_output * output).sum(-1)`, less the gradient of the log-sum-exp where
-    that is used too.
+    `delta = (grad_output * output).sum(-1)`, minus the gradient of the log-sum-exp where that is
+    used too.
     """
     weights = torch.exp(_scores(query, key, bias, scale) - lse[..., None])
     grad_weights = (grad_output @ value.transpose(-1, -2)).to(weights.dtype)

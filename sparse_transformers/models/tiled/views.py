@@ -1,4 +1,8 @@
-"""From a pattern to streams: heads and tokens that share one layout, as views of the tensors."""
+"""Step 1, from a pattern to views: the heads and tokens that share one layout of tiles.
+
+Several layouts are needed where heads have patterns of their own, where the sequences of a batch
+have different lengths, and where a part of the pattern holds on every n-th token only.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,10 +33,23 @@ class KeysBefore(AttentionPattern):
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Heads and tokens that share one layout, as views (n, heads, positions, dim).
+class View:
+    """Heads and tokens that share one layout.
 
-    `n` counts batch elements or, for an interleaved part, the phases of one batch element.
+    `queries` and `keys` return them as (elements, heads, positions, dim) without a copy. The
+    elements are those of the batch or, with `step` above 1 and no `phase`, the phases of one batch
+    element.
+
+    Attributes:
+        layout: The tiles to visit.
+        batch: The elements of the batch.
+        q_heads: The query heads.
+        kv_heads: The key and value heads that belong to them, as many as `q_heads`.
+        step: Every `step`-th token belongs to the same subsequence (see `Interleaved`).
+        phase: Number of the subsequence. None stands for all of them, which needs numbers of
+            queries and keys that `step` divides.
+        offset: Position of the first query.
+        joins: Whether earlier views may have written results for the same queries.
     """
 
     layout: BlockLayout
@@ -41,16 +58,15 @@ class Stream:
     kv_heads: slice
     step: int
     phase: int | None
-    """None: all phases together, which needs queries and keys that divide evenly."""
     offset: int
-    """Position of the first query."""
     joins: bool
-    """Whether the rows may hold results of an earlier part."""
 
     def queries(self, x: Tensor) -> Tensor:
+        """The queries out of (batch, heads, positions, dim)."""
         return self._tokens(x[self.batch, self.q_heads], self.offset)
 
     def keys(self, x: Tensor) -> Tensor:
+        """The keys out of (batch, heads, positions, dim)."""
         return self._tokens(x[self.batch, self.kv_heads], 0)
 
     def _tokens(self, x: Tensor, offset: int) -> Tensor:
@@ -61,22 +77,22 @@ class Stream:
         return x[:, :, (self.phase - offset) % self.step :: self.step]
 
 
-def streams_of(
+def views_of(
     query: Tensor,
     key: Tensor,
     pattern: AttentionPattern,
     key_lengths: tuple[int, ...] | None,
     block_size: int,
-) -> list[Stream]:
-    """Everything that has to be visited, in order: the first part of every head comes first."""
+) -> list[View]:
+    """All views of a problem; for each head, those of the pattern's first part come first."""
     batch, q_len, k_len = query.shape[0], query.shape[2], key.shape[2]
-    streams: list[Stream] = []
+    views: list[View] = []
     for q_heads, kv_heads, head_pattern in _head_groups(query.shape[1], key.shape[1], pattern):
         for elements, length in _batch_groups(batch, k_len, key_lengths):
             visible = head_pattern if length is None else head_pattern & KeysBefore(length)
             for number, part in enumerate(visible.parts()):
-                streams += [
-                    Stream(
+                views += [
+                    View(
                         layout=layout,
                         batch=rows,
                         q_heads=q_heads,
@@ -90,13 +106,13 @@ def streams_of(
                         part, elements, q_len, k_len, block_size
                     )
                 ]
-    return streams
+    return views
 
 
 def _head_groups(
     n_heads: int, n_kv_heads: int, pattern: AttentionPattern
 ) -> Iterator[tuple[slice, slice, AttentionPattern]]:
-    """Slices of equally many query and key heads, with the pattern that they share."""
+    """Slices of equally many query and key heads, with the pattern of these heads."""
     group = n_heads // n_kv_heads
     if not isinstance(pattern, PerHead):
         # Query heads r, r + group, ... pair up with key heads 0, 1, ...
@@ -132,7 +148,7 @@ def _batch_groups(
 def _subsequences(
     part: Interleaved, batch: slice, q_len: int, k_len: int, block_size: int
 ) -> Iterator[tuple[BlockLayout, slice, int | None]]:
-    """The layouts of a part, with the batch elements and the phase that each is for."""
+    """The layouts of a part, each with its batch elements and its phase (see `View`)."""
     step, offset = part.step, k_len - q_len
     if step == 1:
         yield part.pattern.layout(q_len, k_len, block_size), batch, None

@@ -1,4 +1,4 @@
-"""Experts that take no more than their share of a sequence, first come, first served."""
+"""Experts with a capacity: they process a limited number of tokens, the earliest ones."""
 
 import math
 from collections import Counter
@@ -38,7 +38,7 @@ def route(options, hidden, mask, tokens, seed=0, num_experts=5):
     num_experts=st.integers(3, 6),
     seed=st.integers(0, 9),
 )
-def test_full_experts_turn_away_whoever_comes_later(label, factor, lengths, num_experts, seed):
+def test_full_experts_drop_the_later_tokens(label, factor, lengths, num_experts, seed):
     options, mask = TOKEN_CHOICE[label], real(lengths, 11)
     inputs = hidden_states(len(lengths), 11, seed), mask, ids(len(lengths), 11, seed)
     free = route(options, *inputs, seed, num_experts)
@@ -86,7 +86,7 @@ def test_arrivals_count_the_earlier_ones_in_the_same_queue(queues):
 
 @token_choice
 @pytest.mark.parametrize("factor", [5.0, math.inf])
-def test_room_for_everyone_is_dropless(options, factor):
+def test_capacity_for_all_tokens_drops_none(options, factor):
     inputs = hidden_states(), real([9, 4], 9), ids()
     free, roomy = (
         gates_by_pair(route(options | {"capacity_factor": each}, *inputs))

@@ -78,7 +78,7 @@ def test_no_expert_has_a_gradient_of_the_size_of_all_weights(gated):
     assert not any(weight.grad[1].any() for weight in experts.parameters())
 
 
-def test_answers_added_up_in_parts_are_those_added_up_at_once(monkeypatch):
+def test_outputs_added_up_in_parts_equal_those_added_up_at_once(monkeypatch):
     torch.manual_seed(0)
     layer = MoELayer(8, 4, d_ff=16).double()
     tokens = torch.randn(2, 9, 8).double()

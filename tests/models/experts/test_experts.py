@@ -185,7 +185,7 @@ def test_autocast_leaves_double_precision_alone():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_no_rows_give_no_answers(dtype):
+def test_no_rows_give_no_outputs(dtype):
     assert experts(dtype)(some_rows(dtype, n_rows=0), torch.zeros(5).long()).shape == (0, 8)
 
 

@@ -46,7 +46,7 @@ def test_identical_experts_are_one_dense_layer_times_the_sum_of_the_gates(option
 
 @pytest.mark.parametrize("label", sorted(set(ROUTER_EXAMPLES) - {"soft"}))
 @pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
-def test_output_is_the_sum_of_the_answers_times_their_gates(label, gated):
+def test_output_is_the_sum_of_the_experts_outputs_times_their_gates(label, gated):
     options = ROUTER_EXAMPLES[label]
     tested, hidden = layer(options, gated=gated), hidden_states()
     output = tested(hidden, real([9, 4], 9), ids())
@@ -137,7 +137,7 @@ def test_two_of_one_expert_are_refused(name):
         layer({"name": name}, num_experts=1)
 
 
-def test_shared_experts_answer_every_token_besides():
+def test_shared_experts_process_every_token():
     with_shared, without = (
         layer({"name": "top_k"}, shared_experts=count, gated=True) for count in (2, 0)
     )
@@ -155,7 +155,7 @@ def test_shared_experts_answer_every_token_besides():
 
 
 @every_router
-def test_active_parameters_are_those_that_one_token_meets(options):
+def test_active_parameters_are_those_used_for_one_token(options):
     for shared_experts in (0, 2):
         tested = layer(options, shared_experts=shared_experts, gated=True)
         if options["name"] == "expert_choice":  # 5 tokens: each expert takes two of them

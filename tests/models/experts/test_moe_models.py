@@ -185,7 +185,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_no_bias(router):
 
 
 @causal_router
-def test_active_parameters_are_those_that_one_token_meets(router):
+def test_active_parameters_are_those_used_for_one_token(router):
     tested = moe_model(router, gated=True, shared_experts=1)
     with record_experts(tested) as outputs:
         tested(ids(1, 1)).square().sum().backward()
@@ -233,8 +233,8 @@ def test_a_classifier_may_have_experts():
         ({"router": "best"}, "unknown router 'best'; known are top_k"),
         ({"num_experts": 1}, r"top_k must be at most num_experts \(1\), got 2"),
         ({"loss_weights": {"speed": 1}}, "unknown loss 'speed'"),
-        ({"causal": False}, "experts have causal from the model"),
-        ({"vocab_size": 9, "d_model": 4}, "experts have vocab_size, d_model from the model"),
+        ({"causal": False}, "experts take causal from the model"),
+        ({"vocab_size": 9, "d_model": 4}, "experts take vocab_size, d_model from the model"),
         ({"router": TopKRouter(16, 4)}, "router of experts must be a name or a dictionary"),
     ],
 )

@@ -53,7 +53,7 @@ def test_first_choice_has_the_largest_gate(gates, ranks, first):
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 5, 100])
-def test_answers_add_up_whatever_number_of_rows_is_added_at_once(rows_at_once, monkeypatch):
+def test_outputs_add_up_for_any_number_of_rows_added_at_once(rows_at_once, monkeypatch):
     monkeypatch.setattr("sparse_transformers.models.experts.routing.ROWS_AT_ONCE", rows_at_once)
     gates, answers = hidden_states(1, 5)[0, :, 0], hidden_states(1, 5, seed=1)[0]
     expected = torch.zeros(5, 6, dtype=torch.float64)

@@ -17,7 +17,7 @@ from scipy.special import softmax
     seed=st.integers(0, 9),
     data=st.data(),
 )
-def test_experts_choose_the_tokens_of_a_sequence_that_like_them_best(
+def test_experts_select_the_tokens_of_a_sequence_with_the_highest_probabilities(
     lengths, num_experts, seed, data
 ):
     top_k = data.draw(st.integers(1, num_experts))
@@ -39,7 +39,7 @@ def test_experts_choose_the_tokens_of_a_sequence_that_like_them_best(
 
 
 @pytest.mark.parametrize("mask", [real([4], 9), ~real([4], 9)], ids=["right", "left"])
-def test_padding_is_not_taken_even_by_experts_that_like_no_token(mask):
+def test_padding_is_not_selected_even_where_all_probabilities_are_low(mask):
     tested = router({"name": "expert_choice"}, num_experts=4)
     with torch.no_grad():
         tested.gate.weight *= 1e6
@@ -49,7 +49,7 @@ def test_padding_is_not_taken_even_by_experts_that_like_no_token(mask):
     assert routing.counts.tolist() == [math.ceil(mask.sum() / 2)] * 4
 
 
-def test_soft_experts_read_means_over_the_sequence_and_tokens_get_means_of_answers():
+def test_soft_experts_process_means_over_the_sequence_and_their_outputs_are_averaged():
     tested = router({"name": "soft", "slots_per_expert": 2}, num_experts=3)
     with torch.no_grad():
         tested.scale.fill_(1.7)
