@@ -18,7 +18,7 @@ from sparse_transformers.utils.runtime import atomic_write_text, make_writable_f
 
 N_ROWS = 200
 N_QUESTIONS = 50
-"""Questions with all their answers. A row of this file is three times as long as of the others."""
+"""Questions with all their answers: the longest rows, so fewer of them."""
 
 
 def add_samples_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,6 +31,14 @@ class LeakReport:
             a model that is causal to the last bit).
         n_probes: how many cuts were probed, with all later tokens and with a single one changed.
         n_cuts: how many cuts the sequence has. With fewer probes than cuts, "no leak" is a sample.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> model = lambda ids: torch.nn.functional.one_hot(ids, 8).float()
+        >>> report = st.find_future_leak(model, torch.arange(8)[None])
+        >>> report.leaks, report.largest_change, report.n_probes
+        (False, 0.0, 7)
     """
 
     leaks: bool
@@ -90,6 +98,14 @@ def find_future_leak(
         ValueError: ids that are not integers or not (batch, seq), a sequence shorter than 2, an
             id outside the vocabulary, outputs that are not one per position or that hold NaN, or
             a model that answers differently when asked the same twice.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> def reverse(ids):  # output p is token n - p: it depends on later tokens
+        ...     return torch.nn.functional.one_hot(ids.flip(1), 8).float()
+        >>> print(st.find_future_leak(reverse, torch.arange(8)[None]))
+        LEAK: output 0 changes with token 7 (7 of 7 cuts probed, largest change 1)
     """
     _check_input_ids(input_ids)
     vocab_size = _vocab_size(model, input_ids, vocab_size)

@@ -70,12 +70,22 @@ class RoutingStatistics:
 
     Source: co-activation: Muennighoff et al. 2024, arXiv:2409.02060, section 5.2 (over all pairs
     here); repeat rate: Jiang et al. 2024, arXiv:2401.04088, section 5.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> layer = st.MoELayer(16, num_experts=4, router="top_k")
+        >>> statistics = st.RoutingStatistics()
+        >>> statistics.update({"layer": layer(torch.randn(2, 8, 16))})
+        >>> result = statistics.compute()["layer"]
+        >>> result.n_tokens, len(result.load)
+        (16, 4)
     """
 
     def __init__(self) -> None:
         self._layers: dict[str, _LayerSums] = {}
 
-    def update(self, outputs: Mapping[str, MoEOutput | Routing]) -> None:
+    def update(self, outputs: "Mapping[str, MoEOutput | Routing]") -> None:
         """Adds one batch.
 
         Args:

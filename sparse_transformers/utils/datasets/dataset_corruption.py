@@ -48,6 +48,13 @@ def create_balanced_dataset(
     Raises:
         ValueError: there is no such column, no row, or a row without a label, or `target_size` is
             more than the rarest class allows or less than one row per class.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import pandas as pd
+        >>> claims = pd.DataFrame({"text": ["a", "b", "c"], "label": ["true", "true", "false"]})
+        >>> st.create_balanced_dataset(claims)["label"].value_counts().to_dict()
+        {'...': 1, '...': 1}
     """
     _check_column(df, label_column)
     labels = df[label_column].astype(object)  # a categorical would count classes that never occur
@@ -73,7 +80,15 @@ def create_balanced_dataset(
 def add_data_quality_issues(
     df: pd.DataFrame, corruption_rate: float = 0.05, seed: int = 0
 ) -> pd.DataFrame:
-    """The table of `corrupt_dataset`."""
+    """The table of `corrupt_dataset`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> claims = st.generate_liar_sample(100)
+        >>> damaged = st.add_data_quality_issues(claims, corruption_rate=0.2)
+        >>> int((damaged != claims).any(axis=1).sum())
+        20
+    """
     return corrupt_dataset(df, corruption_rate, seed).table
 
 

@@ -32,7 +32,16 @@ class DatasetStatistics:
 
 
 def get_dataset_statistics(df: pd.DataFrame) -> DatasetStatistics:
-    """Count rows, missing cells, labels, and the lengths of all columns of text."""
+    """Count rows, missing cells, labels, and the lengths of all columns of text.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import pandas as pd
+        >>> claims = pd.DataFrame({"text": ["It rains.", "It snows."], "label": ["true", "true"]})
+        >>> statistics = st.get_dataset_statistics(claims)
+        >>> statistics.label_distribution, statistics.text_lengths["text"].mean
+        ({'true': 2}, 9.0)
+    """
     lengths = {column: df[column].dropna().str.len() for column in text_columns(df)}
     labels = df["label"].value_counts() if "label" in df else {}
     return DatasetStatistics(

@@ -139,6 +139,12 @@ def generate_statements(n: int = 1000, *, seed: int = 0) -> pd.DataFrame:
 
     Raises:
         ValueError: `n` is below 1.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> statements = st.generate_statements(100, seed=0)
+        >>> list(statements), statements["kind"].nunique()
+        (['statement_id', 'text', 'kind', 'domain'], 8)
     """
     check_at_least_one("n", n)
     rng = np.random.default_rng(seed)

@@ -149,6 +149,12 @@ def synthesize_liar(
             out of the range that the message states.
 
     Source: Wang 2017, arXiv:1705.00648 (columns and shares of the labels).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> sample = st.synthesize_liar(100, bayes_accuracy=0.5)
+        >>> sample.posteriors.shape, round(sample.bayes_accuracy, 3)
+        ((100, 6), 0.5)
     """
     signal = plant_signal(STRONGEST, bayes_accuracy)
     rng = np.random.default_rng(seed)

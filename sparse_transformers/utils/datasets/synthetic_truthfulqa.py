@@ -168,6 +168,12 @@ def synthesize_truthfulqa(
             out of the range that the message states.
 
     Source: Lin, Hilton and Evans 2021, arXiv:2109.07958 (the real data set).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> sample = st.synthesize_truthfulqa(100, bayes_accuracy=0.8)
+        >>> sample.classes, round(sample.bayes_accuracy, 3)
+        (('False', 'True'), 0.8)
     """
     signal = plant_signal(STRONGEST, bayes_accuracy)
     rng = np.random.default_rng(seed)

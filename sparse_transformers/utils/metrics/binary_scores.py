@@ -9,7 +9,7 @@ from sparse_transformers.utils.metrics.resampling import equal_columns
 
 
 def check_binary_scores(
-    y_true: ArrayLike, y_score: ArrayLike
+    y_true: "ArrayLike", y_score: "ArrayLike"
 ) -> tuple[NDArray[np.bool_], NDArray[Any]]:
     """Labels as booleans and scores as float64, both (rows,).
 

@@ -68,8 +68,8 @@ class CalibrationNull:
 
 
 def expected_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -98,8 +98,8 @@ def expected_calibration_error(
 
 
 def maximum_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -118,7 +118,7 @@ def maximum_calibration_error(
 
 
 def adaptive_calibration_error(
-    y_true: ArrayLike, y_prob: ArrayLike, *, n_bins: int = 15, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", *, n_bins: int = 15, labels: Labels | None = None
 ) -> float:
     """ACE: the mean of |frequency - probability| over all classes and their equal-mass bins.
 
@@ -136,8 +136,8 @@ def adaptive_calibration_error(
 
 
 def reliability_diagram(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -173,8 +173,8 @@ def reliability_diagram(
 
 
 def calibration_null(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -214,7 +214,7 @@ def calibration_null(
 
 
 def _confidence_and_outcome(
-    y_true: ArrayLike, y_prob: ArrayLike, kind: str, labels: Labels | None
+    y_true: "ArrayLike", y_prob: "ArrayLike", kind: str, labels: Labels | None
 ) -> tuple[Floats, Outcomes]:
     """What was promised for each row (rows,), and whether it came true (rows,)."""
     if kind not in KINDS:

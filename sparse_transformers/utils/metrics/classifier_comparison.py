@@ -35,7 +35,7 @@ def compare_classifiers(
     a: Predictions,
     b: Predictions,
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     confidence: float = 0.95,
     n_resamples: int = 999,
     seed: int = 0,

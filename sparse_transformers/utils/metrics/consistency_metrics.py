@@ -29,7 +29,7 @@ class PredictionConsistency:
     predicted, which no agreement can be told from."""
 
 
-def calculate_prediction_consistency(y_pred: ArrayLike, items: ArrayLike) -> PredictionConsistency:
+def calculate_prediction_consistency(y_pred: "ArrayLike", items: "ArrayLike") -> PredictionConsistency:
     """How consistent a model is over repetitions: paraphrases of a claim, or training seeds.
 
     One list of predictions for different claims has no consistency to speak of, whatever its
@@ -108,9 +108,9 @@ def calculate_temporal_consistency(
 
 
 def calculate_domain_transfer_metrics(
-    source_predictions: Mapping[str, ArrayLike],
-    target_predictions: Mapping[str, ArrayLike],
-    ground_truth: Mapping[str, ArrayLike],
+    source_predictions: "Mapping[str, ArrayLike]",
+    target_predictions: "Mapping[str, ArrayLike]",
+    ground_truth: "Mapping[str, ArrayLike]",
     *,
     labels: Labels | None = None,
 ) -> dict[str, float]:

@@ -32,7 +32,7 @@ class DelongResult:
     """Of the hypothesis that the two AUC are equal, two-sided."""
 
 
-def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
+def roc_auc(y_true: "ArrayLike", y_score: "ArrayLike") -> float:
     """The area under the ROC curve, much faster than scikit-learn's, for use in resamples.
 
     Args:
@@ -49,7 +49,7 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     return float((rank_sum - least) / (n_positive * (len(truth) - n_positive)))
 
 
-def delong_interval(y_true: ArrayLike, y_score: ArrayLike, confidence: float = 0.95) -> Interval:
+def delong_interval(y_true: "ArrayLike", y_score: "ArrayLike", confidence: float = 0.95) -> Interval:
     """The AUC with DeLong's normal interval, cut off at 0 and 1.
 
     Classes that the scores separate without a fault give an interval without width: among them
@@ -66,7 +66,7 @@ def delong_interval(y_true: ArrayLike, y_score: ArrayLike, confidence: float = 0
 
 
 def delong_test(
-    y_true: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, confidence: float = 0.95
+    y_true: "ArrayLike", scores_a: "ArrayLike", scores_b: "ArrayLike", confidence: float = 0.95
 ) -> DelongResult:
     """Do two scores of the same rows have the same AUC?
 
@@ -94,7 +94,7 @@ def delong_test(
     return DelongResult(float(auc_a), float(auc_b), interval, float(p_value))
 
 
-def _delong(y_true: ArrayLike, *scores: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _delong(y_true: "ArrayLike", *scores: "ArrayLike") -> tuple[NDArray[Any], NDArray[Any]]:
     """The AUC of each score, and their covariance matrix."""
     of_positives, of_negatives = [], []
     for each in scores:

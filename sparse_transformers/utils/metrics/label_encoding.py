@@ -54,7 +54,7 @@ class FactorizedLabels:
         return self.values[code], int(np.argmax(self.codes == code))
 
 
-def factorize(name: str, values: ArrayLike, n_rows: int | None = None) -> FactorizedLabels:
+def factorize(name: str, values: "ArrayLike", n_rows: int | None = None) -> FactorizedLabels:
     """The distinct labels of a column, in the order in which they first occur.
 
     Raises:

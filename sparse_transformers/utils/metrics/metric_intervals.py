@@ -19,7 +19,7 @@ def metric_limits(
     predictions: Predictions,
     metrics: Mapping[str, Metric],
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     confidence: float = 0.95,
     n_resamples: int = 999,
     seed: int = 0,

@@ -48,9 +48,9 @@ class Predictions:
 
 
 def encode_predictions(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    y_prob: ArrayLike | None = None,
+    y_true: "ArrayLike",
+    y_pred: "ArrayLike",
+    y_prob: "ArrayLike | None" = None,
     *,
     labels: Labels | None = None,
     task_type: str | None = None,
@@ -82,7 +82,7 @@ def encode_predictions(
 
 
 def encode_truth(
-    y_true: ArrayLike, y_prob: ArrayLike, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", labels: Labels | None = None
 ) -> tuple[Codes, Floats]:
     """Class numbers (rows,) and probabilities (rows, classes), where no prediction is needed.
 
@@ -94,7 +94,7 @@ def encode_truth(
     return truth.numbers(classes), check_probabilities(y_prob, len(truth.codes), classes)
 
 
-def check_probabilities(y_prob: ArrayLike, n_rows: int, classes: tuple[Label, ...]) -> Floats:
+def check_probabilities(y_prob: "ArrayLike", n_rows: int, classes: tuple[Label, ...]) -> Floats:
     """Probabilities as (rows, classes); of two classes the positive one's column is enough.
 
     Raises:
@@ -126,7 +126,7 @@ def check_probabilities(y_prob: ArrayLike, n_rows: int, classes: tuple[Label, ..
     return np.clip(probabilities, 0, 1)
 
 
-def check_numbers(name: str, values: ArrayLike) -> Floats:
+def check_numbers(name: str, values: "ArrayLike") -> Floats:
     """Finite numbers as float64.
 
     Raises:

@@ -35,7 +35,7 @@ class BrierDecomposition:
     within_bin: float
 
 
-def brier_score(y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None = None) -> float:
+def brier_score(y_true: "ArrayLike", y_prob: "ArrayLike", *, labels: Labels | None = None) -> float:
     """The mean squared distance between probabilities and truth; less is better.
 
     Two classes: of the positive class's probability, from 0 to 1. More: summed over the classes,
@@ -55,8 +55,8 @@ def brier_score(y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None =
 
 
 def decompose_brier_score(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     n_bins: int = 15,
     binning: str = "width",
@@ -95,7 +95,7 @@ def decompose_brier_score(
 
 
 def negative_log_likelihood(
-    y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", *, labels: Labels | None = None
 ) -> float:
     """The mean of -log P(true class), in nats; less is better.
 

@@ -25,10 +25,10 @@ class RocCurve:
 
 
 def roc_with_band(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
+    y_true: "ArrayLike",
+    y_score: "ArrayLike",
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     n_points: int = 101,
     n_resamples: int = 999,
     confidence: float = 0.95,

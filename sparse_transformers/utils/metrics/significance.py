@@ -59,8 +59,8 @@ class McNemarResult:
 
 def bootstrap_interval(
     metric: Metric,
-    *arrays: ArrayLike,
-    groups: ArrayLike | None = None,
+    *arrays: "ArrayLike",
+    groups: "ArrayLike | None" = None,
     n_resamples: int = 999,
     confidence: float = 0.95,
     seed: int = 0,
@@ -95,11 +95,11 @@ def bootstrap_interval(
 
 def paired_bootstrap(
     metric: Metric,
-    y_true: ArrayLike,
-    a: ArrayLike,
-    b: ArrayLike,
+    y_true: "ArrayLike",
+    a: "ArrayLike",
+    b: "ArrayLike",
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     n_resamples: int = 999,
     confidence: float = 0.95,
     seed: int = 0,
@@ -178,7 +178,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     return Interval(successes / n, float(limits.low), float(limits.high), confidence)
 
 
-def mcnemar_test(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike) -> McNemarResult:
+def mcnemar_test(y_true: "ArrayLike", pred_a: "ArrayLike", pred_b: "ArrayLike") -> McNemarResult:
     """The exact McNemar test: are two classifiers right on equally many of the same rows?
 
     Only rows on which exactly one of them is right can tell; without such rows the p-value is 1.

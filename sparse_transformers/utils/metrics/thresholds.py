@@ -47,10 +47,10 @@ class ThresholdChoice:
 
 
 def threshold_analysis(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
-    thresholds: ArrayLike | None = None,
+    thresholds: "ArrayLike | None" = None,
     false_positive_cost: float = 1.0,
     false_negative_cost: float = 1.0,
 ) -> ThresholdTable:
@@ -104,8 +104,8 @@ def threshold_analysis(
 
 
 def choose_threshold(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     criterion: Criterion = "f1",
     *,
     min_recall: float = 0.9,

@@ -80,6 +80,11 @@ def truthfulqa_mc(
     Raises:
         ValueError: there is no true or no false answer, a score is NaN or plus infinity, all are
             minus infinity, or no true answer stands at `best_index`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> st.truthfulqa_mc(scores_true=[-1.0, -3.0], scores_false=[-2.0])
+        McScore(mc1=1.0, mc2=0.755..., mc3=0.5)
     """
     true, false = _checked(scores_true, scores_false, best_index)
     everything = logsumexp(np.concatenate([true, false]))

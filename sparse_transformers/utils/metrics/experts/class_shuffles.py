@@ -44,11 +44,11 @@ class Entries:
 
 
 def encode_entries(
-    experts: ArrayLike,
-    classes: ArrayLike,
+    experts: "ArrayLike",
+    classes: "ArrayLike",
     *,
-    units: ArrayLike | None = None,
-    given: ArrayLike | None = None,
+    units: "ArrayLike | None" = None,
+    given: "ArrayLike | None" = None,
     num_experts: int | None = None,
 ) -> Entries:
     """Number the labels of the tokens, and leave out tokens without an expert.
@@ -181,7 +181,7 @@ def sorted_places(name: str, labels: Sequence[Label]) -> list[int]:
         raise ValueError(f"{name} must be of one type to have an order, got {found}") from None
 
 
-def _expert_numbers(experts: ArrayLike, num_experts: int | None) -> Codes:
+def _expert_numbers(experts: "ArrayLike", num_experts: int | None) -> Codes:
     numbers = np.asarray(experts)
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"experts must hold one number per token, got shape {numbers.shape}")

@@ -36,7 +36,7 @@ class ExpertClassTable:
 
 
 def expert_class_table(
-    experts: ArrayLike, classes: ArrayLike, *, num_experts: int | None = None
+    experts: "ArrayLike", classes: "ArrayLike", *, num_experts: int | None = None
 ) -> ExpertClassTable:
     """Count the tokens of each expert and class.
 
@@ -91,10 +91,10 @@ class ExpertFocus:
 
 
 def expert_focus(
-    experts: ArrayLike,
-    classes: ArrayLike,
+    experts: "ArrayLike",
+    classes: "ArrayLike",
     *,
-    units: ArrayLike | None = None,
+    units: "ArrayLike | None" = None,
     num_experts: int | None = None,
     n_shuffles: int = 200,
     confidence: float = 0.95,

@@ -40,9 +40,17 @@ class ExpertLoadBalancer:
 
     Raises:
         ValueError: there is no expert, or a target is no share.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> balancer = st.ExpertLoadBalancer(num_experts=4)
+        >>> balancer.update_loads([0, 0, 1, 2, -1])
+        >>> loads = balancer.get_current_loads()
+        >>> loads.loads, loads.dead_experts
+        ((0.5, 0.25, 0.25, 0.0), 1)
     """
 
-    def __init__(self, num_experts: int, target_load: ArrayLike | None = None) -> None:
+    def __init__(self, num_experts: int, target_load: "ArrayLike | None" = None) -> None:
         if num_experts < 1:
             raise ValueError(f"num_experts must be at least 1, got {num_experts}")
         target = np.asarray(1 / num_experts if target_load is None else target_load, dtype=float)
@@ -57,7 +65,7 @@ class ExpertLoadBalancer:
         self.target_load = target
         self._counts = np.zeros(num_experts, dtype=np.int64)
 
-    def update_loads(self, assignments: ArrayLike) -> None:
+    def update_loads(self, assignments: "ArrayLike") -> None:
         """Adds assignments to those before.
 
         Args:
@@ -108,7 +116,7 @@ class ExpertLoadBalancer:
         return float(np.mean((load_fractions(self._counts) - self.target_load) ** 2))
 
 
-def load_fractions(counts: ArrayLike) -> Floats:
+def load_fractions(counts: "ArrayLike") -> Floats:
     """What each expert has of all assignments; they sum to 1.
 
     Args:
@@ -128,7 +136,7 @@ def load_fractions(counts: ArrayLike) -> Floats:
     return amounts / amounts.sum()
 
 
-def coefficient_of_variation(counts: ArrayLike) -> float:
+def coefficient_of_variation(counts: "ArrayLike") -> float:
     """Standard deviation / mean: 0 if the load is even, √(experts - 1) if one expert has it all.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 4 (its square is their loss).
@@ -137,7 +145,7 @@ def coefficient_of_variation(counts: ArrayLike) -> float:
     return float(loads.std() / loads.mean())
 
 
-def max_violation(counts: ArrayLike) -> float:
+def max_violation(counts: "ArrayLike") -> float:
     """(Maximum - mean) / mean: 0 if the load is even, experts - 1 if one expert has it all.
 
     Where experts run side by side, the others wait so much longer for the busiest one.
@@ -148,7 +156,7 @@ def max_violation(counts: ArrayLike) -> float:
     return float(loads.max() / loads.mean() - 1)
 
 
-def normalised_entropy(counts: ArrayLike) -> float:
+def normalised_entropy(counts: "ArrayLike") -> float:
     """Entropy of the loads / log(experts): 1 if the load is even, 0 if one expert has it all.
 
     A single expert has an even load, so 1.
@@ -159,6 +167,6 @@ def normalised_entropy(counts: ArrayLike) -> float:
     return float(entr(loads).sum() / np.log(len(loads))) if len(loads) > 1 else 1.0
 
 
-def dead_experts(counts: ArrayLike) -> int:
+def dead_experts(counts: "ArrayLike") -> int:
     """How many experts got nothing at all."""
     return int(np.count_nonzero(load_fractions(counts) == 0))

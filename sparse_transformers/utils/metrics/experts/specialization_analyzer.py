@@ -47,6 +47,13 @@ class ExpertSpecializationAnalyzer:
 
     Raises:
         ValueError: two experts have the same name.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> analyzer = st.ExpertSpecializationAnalyzer(["first", "second", "third"])
+        >>> similarity = analyzer.compute_expert_similarity([[9, 1], [8, 2], [0, 10]])
+        >>> analyzer.identify_expert_clusters(similarity)
+        [['first', 'second'], ['third']]
     """
 
     def __init__(self, expert_names: Sequence[str] | None = None) -> None:
@@ -60,9 +67,9 @@ class ExpertSpecializationAnalyzer:
 
     def analyze_specialization_emergence(
         self,
-        snapshots: Mapping[int, ArrayLike],
-        classes: ArrayLike,
-        units: ArrayLike | None = None,
+        snapshots: "Mapping[int, ArrayLike]",
+        classes: "ArrayLike",
+        units: "ArrayLike | None" = None,
         *,
         n_shuffles: int = 200,
         confidence: float = 0.95,
@@ -111,7 +118,7 @@ class ExpertSpecializationAnalyzer:
             experts=dict(zip(names, zip(*by_step, strict=True), strict=True)),
         )
 
-    def compute_expert_similarity(self, profiles: ArrayLike) -> Similarity:
+    def compute_expert_similarity(self, profiles: "ArrayLike") -> Similarity:
         """How alike the profiles of experts are: cosines, (experts, experts).
 
         Counts of classes of unequal size make any two experts look alike, for what is frequent is
@@ -133,7 +140,7 @@ class ExpertSpecializationAnalyzer:
         return np.asarray(cosine_similarity(table)).clip(-1.0, 1.0)
 
     def identify_expert_clusters(
-        self, similarity: ArrayLike, threshold: float = 0.7
+        self, similarity: "ArrayLike", threshold: float = 0.7
     ) -> list[list[str]]:
         """Groups of experts of which any two are at least `threshold` alike.
 
