@@ -26,33 +26,44 @@ from sparse_transformers.utils.metrics.experts.load import (
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One layer's routing. Padding counts nowhere; one entry of a tuple belongs to one expert."""
+    """One layer's routing. Padding counts nowhere; one entry of a tuple belongs to one expert.
+
+    Attributes:
+        n_tokens: real tokens, without padding.
+        load: the share of each expert in all assignments that were carried out; those that full
+            experts turned away are not in it.
+        coefficient_of_variation: standard deviation / mean of the load.
+        max_violation: (largest - mean) / mean of the load.
+        normalised_entropy: entropy of the load / log(experts): 1 if it is even.
+        dead_experts: experts without a token.
+        dropped_share: the share of the chosen assignments that full experts turned away.
+        router_entropy: entropy of the router's probabilities for one token, in nats; the mean over
+            the tokens.
+        normalised_router_entropy: the same / log(experts): 1 if the router prefers no expert, 0 if
+            it is sure, or has one expert.
+        margin: the largest probability of a token minus the second; the mean over the tokens.
+        co_activation: of the tokens that expert i (row) reads, the share that expert j (column)
+            reads as well; None in the row of an expert that reads none.
+        repeat_rate: the share of neighbouring tokens of a sequence that have the same first choice.
+            Pairs with padding or with a token that no expert reads are left out; None if no pair
+            remains.
+        repeat_rate_by_chance: the same for two tokens drawn at random: the sum of the squared
+            shares of first choices.
+    """
 
     n_tokens: int
     load: tuple[float, ...]
-    """What each expert read of all that was read. What full experts turned away is not in it."""
     coefficient_of_variation: float
-    """Of the load, as are the next three; see `expert_load.py`."""
     max_violation: float
     normalised_entropy: float
     dead_experts: int
     dropped_share: float
-    """What full experts turned away, of all that was chosen."""
     router_entropy: float
-    """Of the router's probabilities for one token, in nats; the mean over the tokens."""
     normalised_router_entropy: float
-    """The same / log(experts): 1 if the router prefers none, 0 if it is sure, or has one expert."""
     margin: float
-    """By how much the likeliest expert leads the second one, in probability; mean over tokens."""
     co_activation: tuple[tuple[float | None, ...], ...]
-    """Of the tokens that expert i (row) reads, the share that expert j (column) reads as well.
-    None in the row of an expert that reads none."""
     repeat_rate: float | None
-    """How often two neighbouring tokens of a sequence have the same first choice. Pairs with
-    padding or with a token that no expert reads are left out; None if no pair remains."""
     repeat_rate_by_chance: float
-    """How often two tokens would have, drawn anywhere: the sum of the squared shares of first
-    choices."""
 
 
 class RoutingStatistics:

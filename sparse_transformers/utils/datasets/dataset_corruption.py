@@ -15,19 +15,27 @@ ISSUE_KINDS = ("missing", "duplicate", "label", "noise")
 
 @dataclass(frozen=True)
 class QualityIssue:
-    """One place where a table was damaged."""
+    """One place where a table was damaged.
+
+    Attributes:
+        kind: one of `ISSUE_KINDS`.
+        row: the damaged row, counted from 0, whatever the table's index is.
+        column: the damaged column; None for a whole row.
+    """
 
     kind: str
-    """One of `ISSUE_KINDS`."""
     row: int
-    """Counted from 0, whatever the table's index is."""
     column: str | None
-    """None for a whole row."""
 
 
 @dataclass(frozen=True, eq=False)
 class CorruptedSample:
-    """A damaged table, and the record of the damage: what a detector should find."""
+    """A damaged table, and the record of the damage: what a detector should find.
+
+    Attributes:
+        table: the damaged table.
+        issues: each damage, in the order of the rows.
+    """
 
     table: pd.DataFrame
     issues: tuple[QualityIssue, ...]

@@ -20,7 +20,13 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class ByteSplits:
-    """The three parts of a corpus, in the order in which they follow each other in it."""
+    """The three parts of a corpus, in the order in which they follow each other in it.
+
+    Attributes:
+        train: the first part, for training.
+        valid: the second, for validation.
+        test: the last, for the final test.
+    """
 
     train: bytes = field(repr=False)
     valid: bytes = field(repr=False)

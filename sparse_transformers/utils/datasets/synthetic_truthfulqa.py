@@ -35,7 +35,14 @@ STRONGEST = PlantedSignal(
 
 @dataclass(frozen=True)
 class Topic:
-    """One thing that may be asked about every place: it has one of two values, of equal length."""
+    """One thing that may be asked about every place: it has one of two values, of equal length.
+
+    Attributes:
+        values: the two values, equal in length.
+        question: what is asked.
+        affirmative: answers that state a value, with the slots `name` and `value`.
+        negative: the answer that denies a value.
+    """
 
     values: tuple[str, str]
     question: str

@@ -30,23 +30,37 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The rows whose confidence is above `low` and not above `high`."""
+    """The rows whose confidence is above `low` and not above `high`.
+
+    Attributes:
+        low: the lower edge of the bin, exclusive.
+        high: the upper edge, inclusive.
+        count: rows in the bin.
+        confidence: the mean confidence of these rows.
+        accuracy: the share of these rows with the outcome: the top label is right, or the row is
+            positive.
+        accuracy_low: the lower Wilson limit of the accuracy.
+        accuracy_high: the upper Wilson limit.
+    """
 
     low: float
     high: float
     count: int
     confidence: float
-    """The mean over the rows."""
     accuracy: float
-    """The share of rows with the outcome: the top label is right, or the row is positive."""
     accuracy_low: float
-    """The lower Wilson limit of the accuracy."""
     accuracy_high: float
 
 
 @dataclass(frozen=True)
 class ReliabilityDiagram:
-    """Confidence beside accuracy, bin by bin; bins without rows are left out."""
+    """Confidence beside accuracy, bin by bin; bins without rows are left out.
+
+    Attributes:
+        kind: "top-label" or "positive-class".
+        binning: "width" or "mass".
+        bins: in rising order of confidence.
+    """
 
     kind: str
     binning: str
@@ -55,16 +69,21 @@ class ReliabilityDiagram:
 
 @dataclass(frozen=True)
 class CalibrationNull:
-    """A calibration error beside the errors of a model that is calibrated by construction."""
+    """A calibration error beside the errors of a model that is calibrated by construction.
+
+    Attributes:
+        error: the expected calibration error of the model.
+        null_mean: the mean error of a perfectly calibrated model with these very probabilities.
+        null_high: the error that such a model exceeds with probability `1 - confidence`.
+        confidence: the level of `null_high`, between 0 and 1.
+        p_value: the probability that such a model gets an error at least as large as `error`.
+    """
 
     error: float
     null_mean: float
-    """What a perfectly calibrated model with these very probabilities gets on average."""
     null_high: float
-    """What it exceeds with probability `1 - confidence`."""
     confidence: float
     p_value: float
-    """The probability that such a model gets an error at least this large."""
 
 
 def expected_calibration_error(

@@ -20,15 +20,18 @@ from sparse_transformers.utils.metrics.significance import (
 
 @dataclass(frozen=True)
 class ClassifierComparison:
-    """How much better classifier `a` is than `b`."""
+    """How much better classifier `a` is than `b`.
+
+    Attributes:
+        accuracy: by paired bootstrap.
+        mcnemar: of the accuracies; None where there are groups: it takes every row for independent.
+        auc: by DeLong's test, or by paired bootstrap where there are groups; None if there are more
+            than two classes, or no probabilities.
+    """
 
     accuracy: PairedDifference
-    """By paired bootstrap."""
     mcnemar: McNemarResult | None
-    """Of the accuracies; None where there are groups: it takes every row for independent."""
     auc: PairedDifference | None
-    """By DeLong's test, or by paired bootstrap where there are groups; None if there are more than
-    two classes, or no probabilities."""
 
 
 def compare_classifiers(

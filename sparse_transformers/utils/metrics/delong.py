@@ -23,13 +23,19 @@ from sparse_transformers.utils.metrics.significance import Interval
 
 @dataclass(frozen=True)
 class DelongResult:
-    """How much higher the AUC of `a` is than that of `b` on the same rows."""
+    """How much higher the AUC of `a` is than that of `b` on the same rows.
+
+    Attributes:
+        auc_a: the AUC of the first classifier.
+        auc_b: the AUC of the second.
+        difference: `auc_a - auc_b`, with its interval.
+        p_value: of the hypothesis that the two AUC are equal, two-sided.
+    """
 
     auc_a: float
     auc_b: float
     difference: Interval
     p_value: float
-    """Of the hypothesis that the two AUC are equal, two-sided."""
 
 
 def roc_auc(y_true: "ArrayLike", y_score: "ArrayLike") -> float:
@@ -49,7 +55,9 @@ def roc_auc(y_true: "ArrayLike", y_score: "ArrayLike") -> float:
     return float((rank_sum - least) / (n_positive * (len(truth) - n_positive)))
 
 
-def delong_interval(y_true: "ArrayLike", y_score: "ArrayLike", confidence: float = 0.95) -> Interval:
+def delong_interval(
+    y_true: "ArrayLike", y_score: "ArrayLike", confidence: float = 0.95
+) -> Interval:
     """The AUC with DeLong's normal interval, cut off at 0 and 1.
 
     Classes that the scores separate without a fault give an interval without width: among them

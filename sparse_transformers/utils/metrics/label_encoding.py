@@ -29,7 +29,13 @@ TASK_TYPES = ("binary", "multiclass", "ordinal")
 
 @dataclass(frozen=True, eq=False)
 class FactorizedLabels:
-    """A column of labels as its distinct values, and which of them each row holds."""
+    """A column of labels as its distinct values, and which of them each row holds.
+
+    Attributes:
+        name: what messages call the column.
+        codes: of each row, the place of its label in `values`.
+        values: the distinct labels, in the order in which they first occur.
+    """
 
     name: str
     codes: Codes

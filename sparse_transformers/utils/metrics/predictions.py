@@ -26,12 +26,17 @@ class Predictions:
     """What is true and what was predicted, row by row, in class numbers.
 
     A class number is a position in `classes`. Made by `encode_predictions`, which checks.
+
+    Attributes:
+        truth: the true class number of each row, (rows,).
+        predicted: the predicted class number of each row, (rows,).
+        probabilities: (rows, classes), each row sums to 1; None without probabilities.
+        classes: the labels, in order.
     """
 
     truth: Codes
     predicted: Codes
     probabilities: Floats | None
-    """(rows, classes); each row sums to 1."""
     classes: tuple[Label, ...]
 
     @cached_property

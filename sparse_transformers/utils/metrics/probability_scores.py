@@ -23,15 +23,19 @@ class BrierDecomposition:
 
     The last term is what is lost by describing a bin by its mean; it vanishes where all
     probabilities of a bin are equal.
+
+    Attributes:
+        brier_score: the mean squared distance between probability and outcome.
+        reliability: how far the probabilities are from the frequencies: 0 is best.
+        resolution: how far the frequencies of the bins are from the overall one: more is better.
+        uncertainty: the score of always predicting the overall frequency.
+        within_bin: the rest, from probabilities that differ within a bin.
     """
 
     brier_score: float
     reliability: float
-    """How far the probabilities are from the frequencies: 0 is best."""
     resolution: float
-    """How far the frequencies of the bins are from the overall one: more is better."""
     uncertainty: float
-    """The score of always predicting the overall frequency."""
     within_bin: float
 
 

@@ -14,12 +14,19 @@ from sparse_transformers.utils.metrics.significance import Interval
 
 @dataclass(frozen=True)
 class RocCurve:
-    """The true-positive rate at fixed false-positive rates."""
+    """The true-positive rate at fixed false-positive rates.
+
+    Attributes:
+        fpr: evenly spaced false-positive rates from 0 to 1.
+        tpr: the true-positive rate at each of them.
+        low: of the band: each point by itself lies in it with the confidence of `auc`.
+        high: the upper limit of the band at each point.
+        auc: the area under the whole curve.
+    """
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
     low: tuple[float, ...]
-    """Of the band: each point by itself lies in it with the confidence of `auc`."""
     high: tuple[float, ...]
     auc: Interval
 

@@ -25,7 +25,14 @@ from sparse_transformers.utils.metrics.resampling import (
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate, and the limits that hold the true value with probability `confidence`."""
+    """An estimate, and the limits that hold the true value with probability `confidence`.
+
+    Attributes:
+        estimate: the value on the data.
+        low: the lower limit.
+        high: the upper limit.
+        confidence: between 0 and 1.
+    """
 
     estimate: float
     low: float
@@ -38,23 +45,34 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much higher `a` scores than `b` on the same rows."""
+    """How much higher `a` scores than `b` on the same rows.
+
+    Attributes:
+        score_a: the score of `a`.
+        score_b: the score of `b`.
+        difference: `score_a - score_b`, with its interval.
+        p_value: of the hypothesis that the two score alike, two-sided.
+    """
 
     score_a: float
     score_b: float
     difference: Interval
     p_value: float
-    """Of the hypothesis that the two score alike, two-sided."""
 
 
 @dataclass(frozen=True)
 class McNemarResult:
-    """The rows on which one of two classifiers is right, and whether chance explains them."""
+    """The rows on which one of two classifiers is right, and whether chance explains them.
+
+    Attributes:
+        only_a_right: rows on which `a` is right and `b` is wrong.
+        only_b_right: rows on which `b` is right and `a` is wrong.
+        p_value: of the hypothesis that the two are right equally often, two-sided and exact.
+    """
 
     only_a_right: int
     only_b_right: int
     p_value: float
-    """Of the hypothesis that the two are right equally often, two-sided and exact."""
 
 
 def bootstrap_interval(

@@ -25,11 +25,15 @@ class TemperatureScaling:
 
     A temperature of `MAX_TEMPERATURE` says that the logits told nothing about the truth of the
     rows it was fitted on; what it makes of them is all but uniform.
+
+    Attributes:
+        temperature: what logits are divided by.
+        nll_before: negative log-likelihood of the fitted rows at temperature 1, in nats.
+        nll_after: the same with the temperature.
     """
 
     temperature: float
     nll_before: float
-    """Negative log-likelihood of the fitted rows at temperature 1, in nats."""
     nll_after: float
 
     def apply(self, logits: "ArrayLike") -> Floats:

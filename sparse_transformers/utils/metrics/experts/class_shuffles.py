@@ -32,6 +32,14 @@ class Entries:
 
     Labels are numbered in the order in which they first occur, so that nothing depends on what
     they are called.
+
+    Attributes:
+        experts: the number of each entry's expert.
+        classes: the number of its class, a place in `class_labels`.
+        units: the number of its unit.
+        given: the number of its given label.
+        class_labels: the classes, in the order in which they first occur.
+        n_without_expert: further tokens, which no expert read.
     """
 
     experts: Codes
@@ -40,7 +48,6 @@ class Entries:
     given: Codes
     class_labels: tuple[Label, ...]
     n_without_expert: int
-    """How many further tokens no expert read."""
 
 
 def encode_entries(

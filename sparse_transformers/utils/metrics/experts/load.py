@@ -11,16 +11,25 @@ from sparse_transformers.utils.arrays import Floats
 
 @dataclass(frozen=True)
 class ExpertLoads:
-    """How evenly the assignments so far are shared. One entry of a tuple belongs to one expert."""
+    """How evenly the assignments so far are shared. One entry of a tuple belongs to one expert.
+
+    Attributes:
+        counts: assignments of each expert.
+        loads: the share of each expert in all assignments; they sum to 1.
+        balance_score: 1 - standard deviation of the loads. It is near 1 for many experts even if
+            one has all assignments, as no load is then far from 0; the measures below do not have
+            this flaw.
+        imbalance: the largest load minus the smallest.
+        coefficient_of_variation: standard deviation / mean of the loads: 0 if even.
+        max_violation: (largest - mean) / mean of the loads: 0 if even.
+        normalised_entropy: entropy of the loads / log(experts): 1 if even.
+        dead_experts: experts without an assignment.
+    """
 
     counts: tuple[int, ...]
     loads: tuple[float, ...]
-    """What each expert has of all assignments; they sum to 1."""
     balance_score: float
-    """1 - standard deviation of the loads. Near 1 for many experts even if one does all the work,
-    since no load is then far from 0: prefer the measures without that flaw, which follow."""
     imbalance: float
-    """The largest load minus the smallest."""
     coefficient_of_variation: float
     max_violation: float
     normalised_entropy: float
