@@ -87,7 +87,7 @@ def find_future_leak(
         vocab_size: replacements are drawn from 0 up to this. Default: `model.config.vocab_size`,
             or where there is none the largest id in `input_ids` plus one.
         n_probes: number of cuts to probe at most; a probe costs two forward passes.
-        seed: of the replacements and of the choice of cuts.
+        seed: the seed of the replacements and of the choice of cuts.
         tolerance: the largest change that is no leak, relative to the largest unperturbed output.
             All runs have the same shape, so a causal model repeats the same kernels and its change
             is exactly 0. The default forgives a few last bits of float32, which may differ where

@@ -1,7 +1,7 @@
-"""What an expert is good for: the loss of each class of tokens when it is switched off.
+"""Ablation of experts: the loss of each class of tokens when one expert is switched off.
 
-Routing says who reads what, not whether it matters: an expert that reads all numbers may do to
-them what any other would. Only the loss without it tells.
+Routing shows which tokens an expert processes, not whether that matters: another expert might do
+the same to them. The change of the loss without the expert measures it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ class ExpertAblation:
         expert: its number there.
         losses: mean loss of each class without it.
         deltas: by how much that is above the loss with all experts; positive where it is missed.
-        standard_errors: of the deltas: how far they would vary, were other units drawn. They know
-            nothing of how other training runs would differ.
+        standard_errors: of the deltas: how far they would vary with other units. The variation
+            between training runs is not included.
     """
 
     layer: str

@@ -1,7 +1,7 @@
-"""What routers did with the tokens of many batches, layer by layer.
+"""Statistics of the routing of many batches, layer by layer.
 
-How even the load is says nothing about what experts know: an even load may be random, and a
-repeat rate is to be read beside the one that chance gives.
+An even load does not show that experts specialize: random routing is even, too. Compare a repeat
+rate with the one by chance.
 """
 
 import math
@@ -233,7 +233,7 @@ def saturation_by_chance(earlier: Routing, final: Routing) -> float:
 def _aligned(
     earlier: Routing, final: Routing
 ) -> tuple[Bool[Tensor, "tokens experts"], Bool[Tensor, "tokens experts"]]:
-    """Who reads each token, earlier and at the end, without the tokens nobody reads at the end."""
+    """The experts of each token, earlier and at the end; only tokens with an expert at the end."""
     if earlier.num_experts != final.num_experts:
         raise ValueError(
             f"earlier must have {final.num_experts} experts as final has, got {earlier.num_experts}"

@@ -124,7 +124,7 @@ def export_dataset_samples(
         path: where to write; the suffix .csv or .json chooses the format. A CSV file joins lists of
             answers with "; ", as TruthfulQA's does; a JSON file holds one object per row. None
             writes nothing.
-        seed: of the rows.
+        seed: the seed of the rows.
 
     Returns:
         The table, with lists as lists.

@@ -46,7 +46,7 @@ class Duplicates:
 
     Attributes:
         duplicate_rows: the same in every column that was compared.
-        duplicate_percentage: of all rows.
+        duplicate_percentage: `duplicate_rows` in percent of all rows.
         repeated_texts: rows with the texts of an earlier row, letter by letter.
         repeated_normalized_texts: the same when capitals, accents' coding, blanks and punctuation
             are ignored.

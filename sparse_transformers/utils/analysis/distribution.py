@@ -1,4 +1,4 @@
-"""A set of numbers in nine."""
+"""A distribution of numbers, summarized by nine statistics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Distribution:
     Attributes:
         mean: the mean.
         median: the median.
-        std: the standard deviation of the sample.
+        std: the standard deviation, divided by the count.
         min: the smallest value.
         max: the largest value.
         q25: the 25% quantile.

@@ -51,7 +51,7 @@ def create_balanced_dataset(
         label_column: what is to be balanced.
         target_size: the number of rows in all, rounded down to a multiple of the number of classes.
             None keeps as many as the rarest class allows.
-        seed: of the choice and the order.
+        seed: the seed of the choice and the order.
 
     Raises:
         ValueError: there is no such column, no row, or a row without a label, or `target_size` is
@@ -113,7 +113,7 @@ def corrupt_dataset(
     Args:
         df: the rows. It is not changed.
         corruption_rate: the share of the rows to damage, from 0 to 1.
-        seed: of all choices.
+        seed: the seed of all choices.
         label_column: what "label" replaces. A table without it keeps its labels.
 
     Raises:

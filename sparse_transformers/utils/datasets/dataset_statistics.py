@@ -35,7 +35,7 @@ class DatasetStatistics:
         data_types: the dtype of each column.
         label_distribution: rows per class of the column "label", the most frequent first; empty
             without that column.
-        text_lengths: of each column of texts.
+        text_lengths: statistics of each column of texts.
     """
 
     total_samples: int

@@ -56,7 +56,7 @@ def load_liar(
 ) -> pd.DataFrame:
     r"""The claims of LIAR, one per row, in the order of the files.
 
-    Quotes are ordinary characters in these files: readers that give them a meaning lose rows.
+    Quotes are ordinary characters in these files: CSV readers that treat them as such lose rows.
     The published files hold 10,269 (train), 1,284 (valid) and 1,283 (test) claims.
 
     Args:

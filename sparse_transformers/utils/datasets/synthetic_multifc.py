@@ -54,7 +54,7 @@ CUES = {
 
 STRONGEST = PlantedSignal(
     PRIOR,
-    tuple(graded_cue(len(MULTIFC_LABELS), sharpness) for sharpness in (2.5, 2.2, 2.0, 1.8, 1.5)),
+    tuple(graded_cue(len(MULTIFC_LABELS), steepness) for steepness in (2.5, 2.2, 2.0, 1.8, 1.5)),
 )
 
 TEMPLATES = {

@@ -1,4 +1,4 @@
-"""A synthetic data set together with what nobody knows about a real one: its exact ceiling."""
+"""A synthetic data set together with its exact Bayes accuracy, which a real one does not have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every measure of a binary score asks of its input."""
+"""The checks of labels and scores that all measures of binary scores share."""
 
 from typing import Any
 

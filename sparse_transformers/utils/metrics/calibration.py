@@ -101,7 +101,7 @@ def expected_calibration_error(
         y_true: the label of each row.
         y_prob: (rows, classes), or (rows,) for the probability of the positive of two classes.
         kind: "top-label" or "positive-class" (see the module's docstring).
-        n_bins: how many bins.
+        n_bins: the number of bins, 1 or more.
         binning: "width" for bins of equal width, "mass" for bins of equally many rows, which is
             less biased.
         labels: the classes in order; None finds them (see `label_encoding.py`).

@@ -49,9 +49,9 @@ def compare_classifiers(
         a: truth and predictions of the first.
         b: those of the second; the same truth.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        confidence: of the intervals around the differences.
-        n_resamples: how many resamples.
-        seed: of the resamples.
+        confidence: the confidence level of the intervals around the differences.
+        n_resamples: the number of resamples, 1 or more.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the two have different classes or truth, only one has probabilities, there are

@@ -37,7 +37,7 @@ def group_performance(
     """Accuracy, precision, recall, F1 and the number of rows of each group, sorted by name.
 
     Args:
-        predictions: of all rows.
+        predictions: the encoded labels and predictions of all rows.
         groups: the group of each row.
         average: over classes, if there are more than two.
 

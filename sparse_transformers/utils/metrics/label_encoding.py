@@ -6,8 +6,8 @@ are passed, and else from the task:
 
 - truth values are understood: True, 1 and "true" (in any case) are the class "true", which is the
   positive one; False, 0 and "false" are the class "false";
-- other labels are the sorted labels that occur; there must be three or more, for of two unknown
-  ones nobody can say which is the positive one;
+- other labels are the sorted labels that occur; there must be three or more, as of two unknown
+  ones it is not clear which is the positive one;
 - with two `labels`, the second one is the positive (truthful) class.
 """
 

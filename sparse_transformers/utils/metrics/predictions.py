@@ -1,4 +1,4 @@
-"""Truth, predictions and probabilities as checked arrays, so that no metric meets a bad value."""
+"""Labels, predictions and probabilities as checked arrays, which every metric can rely on."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -43,7 +43,7 @@ def assign_bins(probabilities: Floats, n_bins: int, binning: str) -> Bins:
 
     Args:
         probabilities: (rows,), from 0 to 1.
-        n_bins: how many.
+        n_bins: the number of bins, 1 or more.
         binning: "width" for edges at equal distances, "mass" for edges at quantiles. Equal
             probabilities always share a bin, so that the order of the rows never matters.
 

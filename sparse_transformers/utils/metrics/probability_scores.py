@@ -66,7 +66,7 @@ def decompose_brier_score(
     binning: str = "width",
     labels: Labels | None = None,
 ) -> BrierDecomposition:
-    """Split the Brier score into what comes from calibration, from sharpness, and from the data.
+    """Split the Brier score into what comes from calibration, from resolution, and from the data.
 
     Args:
         y_true: the label of each row.

@@ -31,8 +31,8 @@ def bootstrap_values(
         arrays: one entry per row, all of one length; their rows are resampled together.
         groups: the group of each row; whole groups are drawn with replacement, as many as there
             are. None: every row is a group of its own.
-        n_resamples: how many resamples.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the arrays differ in length, a row lacks a group, there are fewer than two

@@ -51,9 +51,9 @@ def roc_with_band(
         y_score: higher for rows more likely to be positive; one per row.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
         n_points: how many false-positive rates, 2 to 200.
-        n_resamples: how many resamples.
-        confidence: of the band at each point, and of the interval of the AUC.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        confidence: the confidence level of the band at each point, and of the interval of the AUC.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: `n_points` is out of range, a label is not binary, a score is not finite, or

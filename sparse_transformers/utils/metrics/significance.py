@@ -93,9 +93,9 @@ def bootstrap_interval(
         metric: a function of the arrays to a number.
         arrays: one entry per row, all of one length; their rows are resampled together.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        n_resamples: how many resamples.
+        n_resamples: the number of resamples, 1 or more.
         confidence: between 0 and 1.
-        seed: of the resamples.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the metric is undefined on the whole data or on more than half the resamples,
@@ -134,9 +134,9 @@ def paired_bootstrap(
         a: predictions or scores of the first classifier, one per row.
         b: those of the second.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        n_resamples: how many resamples.
-        confidence: of the interval around the difference.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        confidence: the confidence level of the interval around the difference.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: as `bootstrap_interval`.

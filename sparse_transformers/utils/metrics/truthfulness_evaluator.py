@@ -151,8 +151,8 @@ class TruthfulnessEvaluator:
                 resample; `expected_calibration_error_null` and `..._null_high` are added instead:
                 what a perfectly calibrated model gets on average, and exceeds with probability
                 1 - `ci`.
-            n_resamples: how many resamples and simulations.
-            seed: of the resamples and simulations.
+            n_resamples: the number of resamples, and of simulations.
+            seed: the seed of the resamples and simulations.
 
         Raises:
             ValueError: as `predictions.encode_predictions`; `ci` is not between 0 and 1; there are
@@ -215,8 +215,8 @@ class TruthfulnessEvaluator:
             y_prob_b: those of `b`.
             groups: what each row belongs to (LIAR: its speaker).
             ci: the confidence of the intervals.
-            n_resamples: how many resamples.
-            seed: of the resamples.
+            n_resamples: the number of resamples, 1 or more.
+            seed: the seed of the resamples.
 
         Raises:
             ValueError: as `predictions.encode_predictions`; or as `compare_classifiers`.

@@ -37,7 +37,7 @@ CONTROLS: dict[str, Score] = {
     "longest answer": lambda _, answer: float(len(answer.split())),
     "shortest answer": lambda _, answer: -float(len(answer.split())),
 }
-"""Guesses that know neither the question nor the truth; length is in words."""
+"""Guesses that use neither the question nor the truth; length is in words."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def guess_mc(
     MC2 is the share of true answers.
 
     Args:
-        ranks_true: of the true answers, the most preferred highest.
-        ranks_false: of the false answers.
+        ranks_true: the ranks of the true answers, the most preferred highest.
+        ranks_false: the ranks of the false answers.
         best_index: where in `ranks_true` the best answer stands.
 
     Raises:
@@ -161,8 +161,8 @@ def score_questions(
         binary: let the model choose between the best true and the best false answer only, which
             the authors recommend since 2025. MC1 and MC3 are then the accuracy, and chance is 0.5.
         n_resamples: how many resamples of the questions.
-        confidence: of the intervals.
-        seed: of the resamples.
+        confidence: the confidence level of the intervals.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: a column or an answer is missing, or an answer's score is not a log-probability

@@ -1,8 +1,8 @@
-"""Which expert read what of which class, counted; and counted again with the classes shuffled.
+"""Counts of tokens by expert and class, as observed and with the classes shuffled.
 
 Tokens of one statement share its class, and often its expert, so they are far from independent.
-What is shuffled is therefore the class of a whole unit (a statement). Dealt to single tokens, the
-same classes would mix so evenly that any accident of a few statements looked like a finding.
+What is shuffled is therefore the class of a whole unit (a statement). Were the classes
+of single tokens shuffled, they would mix so evenly that chance would look like a finding.
 
 Within a given labelling (the token ids) classes are dealt, for each token anew, among the units
 that hold this token equally often. So it stays as it is which tokens occur in which classes, and
@@ -108,7 +108,7 @@ class ClassShuffles:
     """Counts of entries, as they are and with the classes dealt anew to the units.
 
     Attributes:
-        n_entries: how many entries.
+        n_entries: the number of entries.
         n_units: how many units they belong to.
         experts: the expert of each row: of each (given label, expert) that occurs, in this order.
         rows: entries of each row; no shuffle changes it.

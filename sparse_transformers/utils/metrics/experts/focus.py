@@ -1,4 +1,4 @@
-"""What each expert reads: its tokens by class, and how few classes they come from."""
+"""The tokens of each expert by class, and how few classes they come from."""
 
 from dataclasses import dataclass
 
@@ -107,9 +107,9 @@ def expert_focus(
         classes: the class of each token.
         units: what has a class as a whole; see `specialization`.
         num_experts: how many experts there are; None: up to the last that read a token.
-        n_shuffles: how many shuffles.
-        confidence: of `null_high_focus`.
-        seed: of the shuffles.
+        n_shuffles: the number of shuffles, 1 or more.
+        confidence: the confidence level of `null_high_focus`.
+        seed: the seed of the shuffles.
 
     Raises:
         ValueError: as `specialization`.

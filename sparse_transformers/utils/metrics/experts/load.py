@@ -1,4 +1,4 @@
-"""How evenly experts share the work, from how many assignments each of them got."""
+"""How even the load of experts is, from the number of assignments of each of them."""
 
 from dataclasses import dataclass
 
@@ -40,10 +40,10 @@ class ExpertLoadBalancer:
     """Counts assignments and says how far they are from the load that was aimed at.
 
     It watches and changes nothing: counts have no gradient, so no number here trains a router.
-    What does is `models.routing_losses.balance_loss`, or the bias of an `AuxFreeRouter`.
+    What does is `models.experts.losses.balance_loss`, or the bias of an `AuxFreeRouter`.
 
     Args:
-        num_experts: how many there are.
+        num_experts: the number of experts, 1 or more.
         target_load: the share of the assignments that each expert should get, one number for all
             or one for each; 1 / num_experts by default.
 

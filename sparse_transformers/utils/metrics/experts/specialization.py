@@ -1,4 +1,4 @@
-"""How much experts tell about the class of what they read, over what chance alone would tell.
+"""Specialization: the mutual information of expert and class, corrected for chance.
 
 Information between two labellings is never negative, so it is above zero for experts that choose
 at random, and the further above the fewer tokens there are. Nothing here is reported without what
@@ -87,9 +87,9 @@ def specialization(
             information is what experts tell about the class among tokens with the same label,
             averaged over all tokens: I(expert; class | given).
         num_experts: how many experts there are; a number beyond them is refused.
-        n_shuffles: how many shuffles; no p-value is below 1 / (n_shuffles + 1).
-        confidence: of `null_high_bits`.
-        seed: of the shuffles.
+        n_shuffles: the number of shuffles; no p-value is below 1 / (n_shuffles + 1).
+        confidence: the confidence level of `null_high_bits`.
+        seed: the seed of the shuffles.
 
     Raises:
         ValueError: lengths differ, a label is missing, an expert is out of range, a unit holds two

@@ -1,4 +1,4 @@
-"""Experts over the course of a training, and experts beside each other."""
+"""Specialization over the course of a training, and similarity between experts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class SpecializationEmergence:
 
     Attributes:
         steps: in rising order; what follows has an entry for each.
-        overall: of all experts together.
-        experts: of each expert, by its name.
+        overall: the specialization of all experts together.
+        experts: the focus of each expert, by its name.
     """
 
     steps: tuple[int, ...]
@@ -32,7 +32,7 @@ class SpecializationEmergence:
 
 
 class ExpertSpecializationAnalyzer:
-    """Follows experts through a training, and finds those that do the same.
+    """Measures specialization during a training, and finds experts with similar tokens.
 
         analyzer = ExpertSpecializationAnalyzer()
         emergence = analyzer.analyze_specialization_emergence(
@@ -81,9 +81,9 @@ class ExpertSpecializationAnalyzer:
             snapshots: by step, the expert of each token, (tokens,); -1 where no expert read it.
             classes: the class of each token.
             units: what has a class as a whole; see `specialization`.
-            n_shuffles: how many shuffles, of each step.
-            confidence: of the upper limits.
-            seed: of the shuffles.
+            n_shuffles: the number of shuffles, of each step.
+            confidence: the confidence level of the upper limits.
+            seed: the seed of the shuffles.
 
         Raises:
             ValueError: there is no snapshot, or `specialization` refuses one; the message says
