@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from sparse_transformers.commands.bench import BENCH
 from sparse_transformers.commands.predict import PREDICT
 from sparse_transformers.commands.readme import README
+from sparse_transformers.commands.samples import SAMPLES
 from sparse_transformers.commands.train import TRAIN
 from sparse_transformers.commands.train_claims import TRAIN_CLAIMS
 
-COMMANDS = [TRAIN, TRAIN_CLAIMS, PREDICT, BENCH, README]
+COMMANDS = [TRAIN, TRAIN_CLAIMS, PREDICT, BENCH, SAMPLES, README]
 """A new command is one file in `commands`, and one entry here."""
 
 

@@ -31,6 +31,14 @@ class LeakReport:
             a model that is causal to the last bit).
         n_probes: how many cuts were probed, with all later tokens and with a single one changed.
         n_cuts: how many cuts the sequence has. With fewer probes than cuts, "no leak" is a sample.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> model = lambda ids: torch.nn.functional.one_hot(ids, 8).float()
+        >>> report = st.find_future_leak(model, torch.arange(8)[None])
+        >>> report.leaks, report.largest_change, report.n_probes
+        (False, 0.0, 7)
     """
 
     leaks: bool
@@ -79,7 +87,7 @@ def find_future_leak(
         vocab_size: replacements are drawn from 0 up to this. Default: `model.config.vocab_size`,
             or where there is none the largest id in `input_ids` plus one.
         n_probes: number of cuts to probe at most; a probe costs two forward passes.
-        seed: of the replacements and of the choice of cuts.
+        seed: the seed of the replacements and of the choice of cuts.
         tolerance: the largest change that is no leak, relative to the largest unperturbed output.
             All runs have the same shape, so a causal model repeats the same kernels and its change
             is exactly 0. The default forgives a few last bits of float32, which may differ where
@@ -90,6 +98,14 @@ def find_future_leak(
         ValueError: ids that are not integers or not (batch, seq), a sequence shorter than 2, an
             id outside the vocabulary, outputs that are not one per position or that hold NaN, or
             a model that answers differently when asked the same twice.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> def reverse(ids):  # output p is token n - p: it depends on later tokens
+        ...     return torch.nn.functional.one_hot(ids.flip(1), 8).float()
+        >>> print(st.find_future_leak(reverse, torch.arange(8)[None]))
+        LEAK: output 0 changes with token 7 (7 of 7 cuts probed, largest change 1)
     """
     _check_input_ids(input_ids)
     vocab_size = _vocab_size(model, input_ids, vocab_size)

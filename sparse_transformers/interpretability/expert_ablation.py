@@ -1,7 +1,7 @@
-"""What an expert is good for: the loss of each class of tokens when it is switched off.
+"""Ablation of experts: the loss of each class of tokens when one expert is switched off.
 
-Routing says who reads what, not whether it matters: an expert that reads all numbers may do to
-them what any other would. Only the loss without it tells.
+Routing shows which tokens an expert processes, not whether that matters: another expert might do
+the same to them. The change of the loss without the expert measures it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ class ExpertAblation:
         expert: its number there.
         losses: mean loss of each class without it.
         deltas: by how much that is above the loss with all experts; positive where it is missed.
-        standard_errors: of the deltas: how far they would vary, were other units drawn. They know
-            nothing of how other training runs would differ.
+        standard_errors: of the deltas: how far they would vary with other units. The variation
+            between training runs is not included.
     """
 
     layer: str
@@ -87,9 +87,9 @@ def without_expert(layer: MoELayer, expert: int) -> Iterator[None]:
 def expert_losses(
     model: nn.Module,
     token_losses: Callable[[nn.Module], Float[Tensor, "tokens"]],
-    classes: ArrayLike,
+    classes: "ArrayLike",
     *,
-    units: ArrayLike | None = None,
+    units: "ArrayLike | None" = None,
 ) -> ExpertLosses:
     """The mean loss of each class of tokens, with all experts and without each of them.
 
@@ -111,6 +111,19 @@ def expert_losses(
             not the same loss twice; or `ClassMeans` refuses the labels.
 
     Source: ablation as in Michel et al. 2019, arXiv:1905.10650, section 3 (heads there).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> layer = st.MoELayer(16, num_experts=4, router="top_k")
+        >>> tokens = torch.randn(1, 6, 16)
+        >>> result = st.expert_losses(
+        ...     layer,
+        ...     lambda model: model(tokens).hidden.square().mean(-1).flatten(),
+        ...     classes=["name", "number"] * 3,
+        ... )
+        >>> result.n_tokens, len(result.ablations)
+        ({'name': 3, 'number': 3}, 4)
     """
     layers = [(name, each) for name, each in model.named_modules() if isinstance(each, MoELayer)]
     if not layers:

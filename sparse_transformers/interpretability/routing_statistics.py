@@ -1,7 +1,7 @@
-"""What routers did with the tokens of many batches, layer by layer.
+"""Statistics of the routing of many batches, layer by layer.
 
-How even the load is says nothing about what experts know: an even load may be random, and a
-repeat rate is to be read beside the one that chance gives.
+An even load does not show that experts specialize: random routing is even, too. Compare a repeat
+rate with the one by chance.
 """
 
 import math
@@ -26,33 +26,44 @@ from sparse_transformers.utils.metrics.experts.load import (
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One layer's routing. Padding counts nowhere; one entry of a tuple belongs to one expert."""
+    """One layer's routing. Padding counts nowhere; one entry of a tuple belongs to one expert.
+
+    Attributes:
+        n_tokens: real tokens, without padding.
+        load: the share of each expert in all assignments that were carried out; those that full
+            experts turned away are not in it.
+        coefficient_of_variation: standard deviation / mean of the load.
+        max_violation: (largest - mean) / mean of the load.
+        normalised_entropy: entropy of the load / log(experts): 1 if it is even.
+        dead_experts: experts without a token.
+        dropped_share: the share of the chosen assignments that full experts turned away.
+        router_entropy: entropy of the router's probabilities for one token, in nats; the mean over
+            the tokens.
+        normalised_router_entropy: the same / log(experts): 1 if the router prefers no expert, 0 if
+            it is sure, or has one expert.
+        margin: the largest probability of a token minus the second; the mean over the tokens.
+        co_activation: of the tokens that expert i (row) reads, the share that expert j (column)
+            reads as well; None in the row of an expert that reads none.
+        repeat_rate: the share of neighbouring tokens of a sequence that have the same first choice.
+            Pairs with padding or with a token that no expert reads are left out; None if no pair
+            remains.
+        repeat_rate_by_chance: the same for two tokens drawn at random: the sum of the squared
+            shares of first choices.
+    """
 
     n_tokens: int
     load: tuple[float, ...]
-    """What each expert read of all that was read. What full experts turned away is not in it."""
     coefficient_of_variation: float
-    """Of the load, as are the next three; see `expert_load.py`."""
     max_violation: float
     normalised_entropy: float
     dead_experts: int
     dropped_share: float
-    """What full experts turned away, of all that was chosen."""
     router_entropy: float
-    """Of the router's probabilities for one token, in nats; the mean over the tokens."""
     normalised_router_entropy: float
-    """The same / log(experts): 1 if the router prefers none, 0 if it is sure, or has one expert."""
     margin: float
-    """By how much the likeliest expert leads the second one, in probability; mean over tokens."""
     co_activation: tuple[tuple[float | None, ...], ...]
-    """Of the tokens that expert i (row) reads, the share that expert j (column) reads as well.
-    None in the row of an expert that reads none."""
     repeat_rate: float | None
-    """How often two neighbouring tokens of a sequence have the same first choice. Pairs with
-    padding or with a token that no expert reads are left out; None if no pair remains."""
     repeat_rate_by_chance: float
-    """How often two tokens would have, drawn anywhere: the sum of the squared shares of first
-    choices."""
 
 
 class RoutingStatistics:
@@ -70,12 +81,22 @@ class RoutingStatistics:
 
     Source: co-activation: Muennighoff et al. 2024, arXiv:2409.02060, section 5.2 (over all pairs
     here); repeat rate: Jiang et al. 2024, arXiv:2401.04088, section 5.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import torch
+        >>> layer = st.MoELayer(16, num_experts=4, router="top_k")
+        >>> statistics = st.RoutingStatistics()
+        >>> statistics.update({"layer": layer(torch.randn(2, 8, 16))})
+        >>> result = statistics.compute()["layer"]
+        >>> result.n_tokens, len(result.load)
+        (16, 4)
     """
 
     def __init__(self) -> None:
         self._layers: dict[str, _LayerSums] = {}
 
-    def update(self, outputs: Mapping[str, MoEOutput | Routing]) -> None:
+    def update(self, outputs: "Mapping[str, MoEOutput | Routing]") -> None:
         """Adds one batch.
 
         Args:
@@ -212,7 +233,7 @@ def saturation_by_chance(earlier: Routing, final: Routing) -> float:
 def _aligned(
     earlier: Routing, final: Routing
 ) -> tuple[Bool[Tensor, "tokens experts"], Bool[Tensor, "tokens experts"]]:
-    """Who reads each token, earlier and at the end, without the tokens nobody reads at the end."""
+    """The experts of each token, earlier and at the end; only tokens with an expert at the end."""
     if earlier.num_experts != final.num_experts:
         raise ValueError(
             f"earlier must have {final.num_experts} experts as final has, got {earlier.num_experts}"

@@ -43,7 +43,7 @@ class DatasetAnalyzer:
         n_shuffles: of the labels, for the associations.
         n_probe_shuffles: fits of every probe to shuffled labels.
         top_k: how many frequent words and pairs of words to list.
-        seed: of every random choice.
+        seed: the seed of every random choice.
 
     Raises:
         ValueError: the table has no rows or lacks a named column.

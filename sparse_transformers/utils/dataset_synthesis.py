@@ -50,7 +50,16 @@ SYNTHESIZERS: dict[str, Callable[..., SyntheticSample]] = {
 def generate_liar_sample(
     n: int = 1000, *, seed: int = 0, bayes_accuracy: float = 0.35, leaky_history: bool = False
 ) -> pd.DataFrame:
-    """The table of `synthesize_liar`."""
+    """The table of `synthesize_liar`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> claims = st.generate_liar_sample(100, seed=0)
+        >>> claims["label"][0]
+        'mostly-true'
+        >>> claims["statement"][0]
+        'Under a reckless plan, the jail wardens in Lorthas reportedly pooled a major slice of ...'
+    """
     return synthesize_liar(
         n, seed=seed, bayes_accuracy=bayes_accuracy, leaky_history=leaky_history
     ).table
@@ -59,14 +68,28 @@ def generate_liar_sample(
 def generate_truthfulqa_sample(
     n: int = 1000, *, seed: int = 0, bayes_accuracy: float = 0.7
 ) -> pd.DataFrame:
-    """The table of `synthesize_truthfulqa`."""
+    """The table of `synthesize_truthfulqa`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> questions = st.generate_truthfulqa_sample(10, seed=0)
+        >>> questions["answer"][0], bool(questions["truthful"][0])
+        ('It is guarded by a wizard.', True)
+    """
     return synthesize_truthfulqa(n, seed=seed, bayes_accuracy=bayes_accuracy).table
 
 
 def generate_multifc_sample(
     n: int = 1000, *, seed: int = 0, bayes_accuracy: float = 0.45
 ) -> pd.DataFrame:
-    """The table of `synthesize_multifc`."""
+    """The table of `synthesize_multifc`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> claims = st.generate_multifc_sample(10, seed=0)
+        >>> claims["label"][0], claims["domain"][0]
+        ('Not Credible', 'Sports')
+    """
     return synthesize_multifc(n, seed=seed, bayes_accuracy=bayes_accuracy).table
 
 
@@ -77,7 +100,14 @@ def generate_cross_domain_dataset(
     *,
     bayes_accuracy: float = 0.45,
 ) -> pd.DataFrame:
-    """The table of `synthesize_cross_domain`."""
+    """The table of `synthesize_cross_domain`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> claims = st.generate_cross_domain_dataset(["Health", "Sports"], samples_per_domain=5)
+        >>> claims["domain"].value_counts().sort_index().to_dict()
+        {'Health': 5, 'Sports': 5}
+    """
     return synthesize_cross_domain(
         domains, samples_per_domain, seed=seed, bayes_accuracy=bayes_accuracy
     ).table
@@ -94,7 +124,7 @@ def export_dataset_samples(
         path: where to write; the suffix .csv or .json chooses the format. A CSV file joins lists of
             answers with "; ", as TruthfulQA's does; a JSON file holds one object per row. None
             writes nothing.
-        seed: of the rows.
+        seed: the seed of the rows.
 
     Returns:
         The table, with lists as lists.
@@ -102,6 +132,16 @@ def export_dataset_samples(
     Raises:
         OSError: the folder is missing or cannot be written to.
         ValueError: the type or the suffix is unknown, or `n` is out of range.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = st.export_dataset_samples("liar", 10, Path(folder) / "claims.csv")
+        ...     n_lines = len((Path(folder) / "claims.csv").read_text().splitlines())
+        >>> len(table), n_lines
+        (10, 11)
     """
     if dataset_type.lower() not in SYNTHESIZERS:
         raise ValueError(

@@ -26,6 +26,12 @@ class MissingData:
     """Cells that hold nothing: None, NaN, blanks or an empty list.
 
     `columns_with_missing` counts them per column; `percentage_complete` is of all cells.
+
+    Attributes:
+        columns_with_missing: empty cells of each column that has any.
+        total_missing_values: empty cells in all.
+        rows_with_missing: rows with an empty cell.
+        percentage_complete: filled cells, in percent of all cells.
     """
 
     columns_with_missing: dict[str, int]
@@ -40,7 +46,7 @@ class Duplicates:
 
     Attributes:
         duplicate_rows: the same in every column that was compared.
-        duplicate_percentage: of all rows.
+        duplicate_percentage: `duplicate_rows` in percent of all rows.
         repeated_texts: rows with the texts of an earlier row, letter by letter.
         repeated_normalized_texts: the same when capitals, accents' coding, blanks and punctuation
             are ignored.
@@ -71,7 +77,12 @@ class TextQuality:
 
 @dataclass(frozen=True)
 class Inconsistencies:
-    """Texts that bear more than one label: how many there are, and how many rows they fill."""
+    """Texts that bear more than one label: how many there are, and how many rows they fill.
+
+    Attributes:
+        label_inconsistencies: texts that have more than one label.
+        contradictory_rows: rows with such a text.
+    """
 
     label_inconsistencies: int
     contradictory_rows: int

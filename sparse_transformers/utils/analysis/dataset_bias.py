@@ -81,7 +81,7 @@ def measure_associations(
         features: names of things as they are; numbers are cut into `QUANTILE_BINS`. A missing
             value is a value of its own.
         n_shuffles: of the labels. With fewer than 100 per feature, nothing can be significant.
-        seed: of the shuffles.
+        seed: the seed of the shuffles.
 
     Raises:
         ValueError: `n_shuffles` is below 1, or a feature and the labels differ in length.

@@ -1,4 +1,4 @@
-"""A set of numbers in nine."""
+"""A distribution of numbers, summarized by nine statistics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +12,17 @@ class Distribution:
 
     `std` is that of exactly these numbers (divided by their count); `q25` and `q75` are quartiles,
     and nine tenths of the numbers lie between `q05` and `q95`.
+
+    Attributes:
+        mean: the mean.
+        median: the median.
+        std: the standard deviation, divided by the count.
+        min: the smallest value.
+        max: the largest value.
+        q25: the 25% quantile.
+        q75: the 75% quantile.
+        q05: the 5% quantile.
+        q95: the 95% quantile.
     """
 
     mean: float

@@ -99,8 +99,8 @@ def find_label_leak(
     Args:
         table: the rows.
         columns: what its columns are for; there must be a label.
-        associations: of `measure_associations`.
-        probes: of `probe_labels`.
+        associations: the result of `measure_associations`.
+        probes: the result of `probe_labels`.
     """
     return LabelLeak(
         telling_columns=tuple(

@@ -71,7 +71,7 @@ class LabelProbes:
         rows: with a label that is not too rare.
         majority: the share of the most common label.
         grouped_by: the column whose values are kept on one side of a fold; None without.
-        folds: of the cross-validation.
+        folds: the number of folds of the cross-validation.
         probes: of the parts that the table has.
         advantage: how much more accurate the numbers are than the text or the metadata, whichever
             is better; than the most common label where there are neither. None without numbers.
@@ -109,10 +109,10 @@ def probe_labels(
     Args:
         table: the rows.
         columns: what its columns are for; there must be a label.
-        n_folds: of the cross-validation.
+        n_folds: the number of folds of the cross-validation.
         n_shuffles: fits of each model to shuffled labels; with fewer than 20, no probe can be told
             from chance.
-        seed: of folds, shuffles and resamples.
+        seed: the seed of folds, shuffles and resamples.
 
     Returns:
         None if there are fewer than `FEWEST_ROWS` rows, two labels, or `n_folds` groups.

@@ -13,7 +13,7 @@ Pools = Mapping[str, Sequence[str]]
 
 
 def phrases(listed: str) -> tuple[str, ...]:
-    """Words or phrases that are written with a comma and a space between them."""
+    """The words or phrases of a list that is separated by a comma and a space."""
     return tuple(listed.split(", "))
 
 

@@ -15,19 +15,27 @@ ISSUE_KINDS = ("missing", "duplicate", "label", "noise")
 
 @dataclass(frozen=True)
 class QualityIssue:
-    """One place where a table was damaged."""
+    """One place where a table was damaged.
+
+    Attributes:
+        kind: one of `ISSUE_KINDS`.
+        row: the damaged row, counted from 0, whatever the table's index is.
+        column: the damaged column; None for a whole row.
+    """
 
     kind: str
-    """One of `ISSUE_KINDS`."""
     row: int
-    """Counted from 0, whatever the table's index is."""
     column: str | None
-    """None for a whole row."""
 
 
 @dataclass(frozen=True, eq=False)
 class CorruptedSample:
-    """A damaged table, and the record of the damage: what a detector should find."""
+    """A damaged table, and the record of the damage: what a detector should find.
+
+    Attributes:
+        table: the damaged table.
+        issues: each damage, in the order of the rows.
+    """
 
     table: pd.DataFrame
     issues: tuple[QualityIssue, ...]
@@ -43,11 +51,18 @@ def create_balanced_dataset(
         label_column: what is to be balanced.
         target_size: the number of rows in all, rounded down to a multiple of the number of classes.
             None keeps as many as the rarest class allows.
-        seed: of the choice and the order.
+        seed: the seed of the choice and the order.
 
     Raises:
         ValueError: there is no such column, no row, or a row without a label, or `target_size` is
             more than the rarest class allows or less than one row per class.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import pandas as pd
+        >>> claims = pd.DataFrame({"text": ["a", "b", "c"], "label": ["true", "true", "false"]})
+        >>> st.create_balanced_dataset(claims)["label"].value_counts().to_dict()
+        {'...': 1, '...': 1}
     """
     _check_column(df, label_column)
     labels = df[label_column].astype(object)  # a categorical would count classes that never occur
@@ -73,7 +88,15 @@ def create_balanced_dataset(
 def add_data_quality_issues(
     df: pd.DataFrame, corruption_rate: float = 0.05, seed: int = 0
 ) -> pd.DataFrame:
-    """The table of `corrupt_dataset`."""
+    """The table of `corrupt_dataset`.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> claims = st.generate_liar_sample(100)
+        >>> damaged = st.add_data_quality_issues(claims, corruption_rate=0.2)
+        >>> int((damaged != claims).any(axis=1).sum())
+        20
+    """
     return corrupt_dataset(df, corruption_rate, seed).table
 
 
@@ -90,7 +113,7 @@ def corrupt_dataset(
     Args:
         df: the rows. It is not changed.
         corruption_rate: the share of the rows to damage, from 0 to 1.
-        seed: of all choices.
+        seed: the seed of all choices.
         label_column: what "label" replaces. A table without it keeps its labels.
 
     Raises:

@@ -10,15 +10,15 @@ def split_by_group(
 ) -> pd.DataFrame:
     """A copy with a `split` column, "train" or "valid", where no group is on both sides.
 
-    Rows that share a value in `column` (a question, a speaker) know things about each other that
-    a model would otherwise carry from one side to the other. A `split` that was there is replaced.
+    Rows that share a value in `column` (a question, a speaker) are not independent: were they on
+    both sides, the held-out score would be too good. A `split` that was there is replaced.
 
     Args:
         frame: the rows; their order and their number per group do not matter.
         column: what names the group of a row.
         valid_fraction: the share of the groups (not of the rows) on the held-out side, at least
             one group on either side.
-        seed: of the choice.
+        seed: the seed of the choice.
 
     Raises:
         ValueError: there is no such column, it has missing values or fewer than two groups, or

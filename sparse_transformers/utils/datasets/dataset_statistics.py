@@ -7,32 +7,56 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class LengthStatistics:
-    """How long the texts of a column are, in characters. Missing texts do not count."""
+    """How long the texts of a column are, in characters. Missing texts do not count.
+
+    Attributes:
+        mean: the mean length.
+        median: the median length.
+        std: of the sample; 0 for a single text.
+        min: the shortest length.
+        max: the longest length.
+    """
 
     mean: float
     median: float
     std: float
-    """Of the sample; 0 for a single text."""
     min: int
     max: int
 
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """What is in a table."""
+    """What is in a table.
+
+    Attributes:
+        total_samples: rows.
+        columns: the names of the columns, in order.
+        missing_values: per column, the cells that are empty texts or no value at all.
+        data_types: the dtype of each column.
+        label_distribution: rows per class of the column "label", the most frequent first; empty
+            without that column.
+        text_lengths: statistics of each column of texts.
+    """
 
     total_samples: int
     columns: tuple[str, ...]
     missing_values: dict[str, int]
-    """Per column, the cells that are empty texts or no value at all."""
     data_types: dict[str, str]
     label_distribution: dict[str, int]
-    """Rows per class of the column "label", the most frequent first; empty without that column."""
     text_lengths: dict[str, LengthStatistics]
 
 
 def get_dataset_statistics(df: pd.DataFrame) -> DatasetStatistics:
-    """Count rows, missing cells, labels, and the lengths of all columns of text."""
+    """Count rows, missing cells, labels, and the lengths of all columns of text.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import pandas as pd
+        >>> claims = pd.DataFrame({"text": ["It rains.", "It snows."], "label": ["true", "true"]})
+        >>> statistics = st.get_dataset_statistics(claims)
+        >>> statistics.label_distribution, statistics.text_lengths["text"].mean
+        ({'true': 2}, 9.0)
+    """
     lengths = {column: df[column].dropna().str.len() for column in text_columns(df)}
     labels = df["label"].value_counts() if "label" in df else {}
     return DatasetStatistics(

@@ -20,7 +20,13 @@ _ZIP_MAGIC = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class ByteSplits:
-    """The three parts of a corpus, in the order in which they follow each other in it."""
+    """The three parts of a corpus, in the order in which they follow each other in it.
+
+    Attributes:
+        train: the first part, for training.
+        valid: the second, for validation.
+        test: the last, for the final test.
+    """
 
     train: bytes = field(repr=False)
     valid: bytes = field(repr=False)
@@ -51,6 +57,16 @@ def load_enwik8(
 
     Source: Mahoney 2006, mattmahoney.net/dc/textdata.html, for size and checksum; the split is
     that of Al-Rfou et al. 2018, arXiv:1808.04444.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "prefix").write_bytes(bytes(100))
+        ...     splits = st.load_enwik8(Path(folder) / "prefix", strict=False)
+        >>> len(splits.train), len(splits.valid), len(splits.test)
+        (90, 5, 5)
     """
     if path is not None:
         if download:

@@ -30,6 +30,18 @@ def load_judged_answers(file: str | Path) -> pd.DataFrame:
         ValueError: a line does not have this format (the message names file, line and remedy).
 
     Source: Lin, Hilton and Evans 2021, arXiv:2109.07958; github.com/sylinrl/TruthfulQA.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> line = {"prompt": "Q: Is ice cold?\nA: Yes.\nTrue:", "completion": " yes"}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "finetune_truth.jsonl"
+        ...     _ = file.write_text(json.dumps(line))
+        ...     answers = st.load_judged_answers(file)
+        >>> answers["answer"][0], bool(answers["truthful"][0])
+        ('Yes.', True)
     """
     source = "get data/finetune_truth.jsonl from https://github.com/sylinrl/TruthfulQA"
     path = existing_file(file, source)

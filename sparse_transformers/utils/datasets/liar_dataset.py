@@ -54,9 +54,9 @@ def load_liar(
     *,
     positive: Collection[str] = LIAR_TRUTHFUL,
 ) -> pd.DataFrame:
-    """The claims of LIAR, one per row, in the order of the files.
+    r"""The claims of LIAR, one per row, in the order of the files.
 
-    Quotes are ordinary characters in these files: readers that give them a meaning lose rows.
+    Quotes are ordinary characters in these files: CSV readers that treat them as such lose rows.
     The published files hold 10,269 (train), 1,284 (valid) and 1,283 (test) claims.
 
     Args:
@@ -78,6 +78,17 @@ def load_liar(
             or `positive` is not some but not all of the labels.
 
     Source: Wang 2017, arXiv:1705.00648.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> row = "7.json\ttrue\tIt rains.\tweather\tann\t\tOhio\tnone\t0\t0\t0\t0\t0\ta speech\n"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "train.tsv").write_text(row)
+        ...     claims = st.load_liar(folder)
+        >>> claims.loc[0, ["label", "statement", "speaker", "split"]].tolist()
+        ['true', 'It rains.', 'ann', 'train']
     """
     _check_positive(positive)
     files = _find_files(Path(folder_or_file))

@@ -111,15 +111,15 @@ def plant_signal(strongest: PlantedSignal, bayes_accuracy: float) -> PlantedSign
     return strongest.weakened(strength)
 
 
-def graded_cue(n_options: int, sharpness: float) -> Float[np.ndarray, "options options"]:
+def graded_cue(n_options: int, steepness: float) -> Float[np.ndarray, "options options"]:
     """A cue with one option per ordered class, that falls off with the steps between the two.
 
     Args:
         n_options: the number of options, and of classes.
-        sharpness: each further step makes an option exp(sharpness) times less probable.
+        steepness: each further step makes an option exp(steepness) times less probable.
     """
     steps = np.abs(np.subtract.outer(np.arange(n_options), np.arange(n_options)))
-    weights = np.exp(-sharpness * steps)
+    weights = np.exp(-steepness * steps)
     return weights / weights.sum(axis=0)
 
 

@@ -1,4 +1,4 @@
-"""How probable a statement is, word by word, to one who knows the grammar it was drawn from."""
+"""The exact probability of a statement, word by word, under the grammar it was drawn from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from sparse_transformers.utils.datasets.statement_kinds import (
 
 @dataclass(frozen=True, eq=False)
 class StatementLikelihood:
-    """What the words of a statement are worth to one who knows the grammar.
+    """The exact probabilities of a statement's words and kinds under the grammar.
 
     Attributes:
-        nats: -ln p of each word given those before it. No model expects a lower mean on statements
-            that it has not seen.
+        nats: -ln p of each word given those before it. No model has a lower expected mean on
+            statements that it has not seen.
         kinds: the probability of each of `STATEMENT_KINDS` after each word, that word included.
     """
 

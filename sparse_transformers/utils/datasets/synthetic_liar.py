@@ -1,4 +1,4 @@
-"""Political claims as in LIAR, invented, whose wording tells their verdict this well and no better.
+"""Invented political claims as in LIAR, whose text predicts the verdict with a known accuracy.
 
 The bolder the wording, the less truthful the claim: a rule of this toy world, not of politics.
 """
@@ -60,7 +60,7 @@ The options of a cue are equal in words and in characters: no length tells the l
 """
 
 STRONGEST = PlantedSignal(
-    PRIOR, tuple(graded_cue(len(LIAR_LABELS), sharpness) for sharpness in (2.5, 2.2, 2.0, 1.8, 1.5))
+    PRIOR, tuple(graded_cue(len(LIAR_LABELS), steepness) for steepness in (2.5, 2.2, 2.0, 1.8, 1.5))
 )
 
 TEMPLATES = (
@@ -149,6 +149,12 @@ def synthesize_liar(
             out of the range that the message states.
 
     Source: Wang 2017, arXiv:1705.00648 (columns and shares of the labels).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> sample = st.synthesize_liar(100, bayes_accuracy=0.5)
+        >>> sample.posteriors.shape, round(sample.bayes_accuracy, 3)
+        ((100, 6), 0.5)
     """
     signal = plant_signal(STRONGEST, bayes_accuracy)
     rng = np.random.default_rng(seed)

@@ -54,7 +54,7 @@ CUES = {
 
 STRONGEST = PlantedSignal(
     PRIOR,
-    tuple(graded_cue(len(MULTIFC_LABELS), sharpness) for sharpness in (2.5, 2.2, 2.0, 1.8, 1.5)),
+    tuple(graded_cue(len(MULTIFC_LABELS), steepness) for steepness in (2.5, 2.2, 2.0, 1.8, 1.5)),
 )
 
 TEMPLATES = {
@@ -179,6 +179,12 @@ def synthesize_multifc(
             out of the range that the message states.
 
     Source: Augenstein et al. 2019, arXiv:1909.03242 (the real data set).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> sample = st.synthesize_multifc(100, bayes_accuracy=0.6)
+        >>> sample.posteriors.shape, round(sample.bayes_accuracy, 3)
+        ((100, 5), 0.6)
     """
     check_at_least_one("n", n)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""A synthetic data set together with what nobody knows about a real one: its exact ceiling."""
+"""A synthetic data set together with its exact Bayes accuracy, which a real one does not have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,21 @@ class SyntheticSample:
     """Rows to learn from, and the best that anyone can do on them.
 
     The probabilities stand apart from the table, so that no model reads them by accident.
+
+    Attributes:
+        table: the rows, as a model may see them.
+        posteriors: (rows, classes), the exact probability of each class given the row's text;
+            calibrated by construction.
+        classes: what the columns of `posteriors` stand for, from the least to the most truthful.
+        bayes_accuracy: the expected accuracy of naming the most probable class. No model that sees
+            only the text exceeds it on average.
+        signal: the distribution that the cues were drawn from.
     """
 
     table: pd.DataFrame
     posteriors: Float[np.ndarray, "rows classes"]
-    """The exact probability of each class given the row's text: calibrated by construction."""
     classes: tuple[str, ...]
-    """What the columns of `posteriors` stand for, from the least to the most truthful."""
     bayes_accuracy: float
-    """The expected accuracy of naming the most probable class: no reader of the text exceeds it."""
     signal: PlantedSignal
 
     def bayes_accuracy_of(self, groups: Sequence[Sequence[str]]) -> float:

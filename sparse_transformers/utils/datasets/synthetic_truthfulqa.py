@@ -35,7 +35,14 @@ STRONGEST = PlantedSignal(
 
 @dataclass(frozen=True)
 class Topic:
-    """One thing that may be asked about every place: it has one of two values, of equal length."""
+    """One thing that may be asked about every place: it has one of two values, of equal length.
+
+    Attributes:
+        values: the two values, equal in length.
+        question: what is asked.
+        affirmative: answers that state a value, with the slots `name` and `value`.
+        negative: the answer that denies a value.
+    """
 
     values: tuple[str, str]
     question: str
@@ -168,6 +175,12 @@ def synthesize_truthfulqa(
             out of the range that the message states.
 
     Source: Lin, Hilton and Evans 2021, arXiv:2109.07958 (the real data set).
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> sample = st.synthesize_truthfulqa(100, bayes_accuracy=0.8)
+        >>> sample.classes, round(sample.bayes_accuracy, 3)
+        (('False', 'True'), 0.8)
     """
     signal = plant_signal(STRONGEST, bayes_accuracy)
     rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ _BEST_INCORRECT = "Best Incorrect Answer"  # since January 2025
 
 
 def load_truthfulqa(file: str | Path) -> pd.DataFrame:
-    """The questions of a TruthfulQA.csv, one per row: the first edition (2021) or a later one.
+    r"""The questions of a TruthfulQA.csv, one per row: the first edition (2021) or a later one.
 
     Answers end with a full stop, which is added where it is missing even after other punctuation,
     as the authors do before they score a model. They are otherwise as published: an answer may
@@ -36,6 +36,19 @@ def load_truthfulqa(file: str | Path) -> pd.DataFrame:
             a question or a list of answers is empty, or the best answer is not a correct one.
 
     Source: Lin, Hilton and Evans 2021, arXiv:2109.07958; github.com/sylinrl/TruthfulQA.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> header = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
+        >>> row = "Adversarial,Science,Is ice cold?,Yes,Yes; It is,No; It is hot,none\n"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "TruthfulQA.csv"
+        ...     _ = file.write_text(header + row)
+        ...     questions = st.load_truthfulqa(file)
+        >>> questions["correct_answers"][0]
+        ['Yes.', 'It is.']
     """
     path = existing_file(file, "get TruthfulQA.csv from https://github.com/sylinrl/TruthfulQA")
     return pd.DataFrame([_question(path, line, row) for line, row in read_csv(path, _COLUMNS)])

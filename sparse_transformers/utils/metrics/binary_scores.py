@@ -1,4 +1,4 @@
-"""What every measure of a binary score asks of its input."""
+"""The checks of labels and scores that all measures of binary scores share."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sparse_transformers.utils.metrics.resampling import equal_columns
 
 
 def check_binary_scores(
-    y_true: ArrayLike, y_score: ArrayLike
+    y_true: "ArrayLike", y_score: "ArrayLike"
 ) -> tuple[NDArray[np.bool_], NDArray[Any]]:
     """Labels as booleans and scores as float64, both (rows,).
 

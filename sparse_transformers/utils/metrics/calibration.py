@@ -30,23 +30,37 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The rows whose confidence is above `low` and not above `high`."""
+    """The rows whose confidence is above `low` and not above `high`.
+
+    Attributes:
+        low: the lower edge of the bin, exclusive.
+        high: the upper edge, inclusive.
+        count: rows in the bin.
+        confidence: the mean confidence of these rows.
+        accuracy: the share of these rows with the outcome: the top label is right, or the row is
+            positive.
+        accuracy_low: the lower Wilson limit of the accuracy.
+        accuracy_high: the upper Wilson limit.
+    """
 
     low: float
     high: float
     count: int
     confidence: float
-    """The mean over the rows."""
     accuracy: float
-    """The share of rows with the outcome: the top label is right, or the row is positive."""
     accuracy_low: float
-    """The lower Wilson limit of the accuracy."""
     accuracy_high: float
 
 
 @dataclass(frozen=True)
 class ReliabilityDiagram:
-    """Confidence beside accuracy, bin by bin; bins without rows are left out."""
+    """Confidence beside accuracy, bin by bin; bins without rows are left out.
+
+    Attributes:
+        kind: "top-label" or "positive-class".
+        binning: "width" or "mass".
+        bins: in rising order of confidence.
+    """
 
     kind: str
     binning: str
@@ -55,21 +69,26 @@ class ReliabilityDiagram:
 
 @dataclass(frozen=True)
 class CalibrationNull:
-    """A calibration error beside the errors of a model that is calibrated by construction."""
+    """A calibration error beside the errors of a model that is calibrated by construction.
+
+    Attributes:
+        error: the expected calibration error of the model.
+        null_mean: the mean error of a perfectly calibrated model with these very probabilities.
+        null_high: the error that such a model exceeds with probability `1 - confidence`.
+        confidence: the level of `null_high`, between 0 and 1.
+        p_value: the probability that such a model gets an error at least as large as `error`.
+    """
 
     error: float
     null_mean: float
-    """What a perfectly calibrated model with these very probabilities gets on average."""
     null_high: float
-    """What it exceeds with probability `1 - confidence`."""
     confidence: float
     p_value: float
-    """The probability that such a model gets an error at least this large."""
 
 
 def expected_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -82,7 +101,7 @@ def expected_calibration_error(
         y_true: the label of each row.
         y_prob: (rows, classes), or (rows,) for the probability of the positive of two classes.
         kind: "top-label" or "positive-class" (see the module's docstring).
-        n_bins: how many bins.
+        n_bins: the number of bins, 1 or more.
         binning: "width" for bins of equal width, "mass" for bins of equally many rows, which is
             less biased.
         labels: the classes in order; None finds them (see `label_encoding.py`).
@@ -98,8 +117,8 @@ def expected_calibration_error(
 
 
 def maximum_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -118,7 +137,7 @@ def maximum_calibration_error(
 
 
 def adaptive_calibration_error(
-    y_true: ArrayLike, y_prob: ArrayLike, *, n_bins: int = 15, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", *, n_bins: int = 15, labels: Labels | None = None
 ) -> float:
     """ACE: the mean of |frequency - probability| over all classes and their equal-mass bins.
 
@@ -136,8 +155,8 @@ def adaptive_calibration_error(
 
 
 def reliability_diagram(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -173,8 +192,8 @@ def reliability_diagram(
 
 
 def calibration_null(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     kind: str = "top-label",
     n_bins: int = 15,
@@ -214,7 +233,7 @@ def calibration_null(
 
 
 def _confidence_and_outcome(
-    y_true: ArrayLike, y_prob: ArrayLike, kind: str, labels: Labels | None
+    y_true: "ArrayLike", y_prob: "ArrayLike", kind: str, labels: Labels | None
 ) -> tuple[Floats, Outcomes]:
     """What was promised for each row (rows,), and whether it came true (rows,)."""
     if kind not in KINDS:

@@ -15,14 +15,14 @@ from sparse_transformers.utils.metrics.predictions import encode_predictions
 
 
 def calculate_truthfulness_metrics(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    y_prob: ArrayLike | None = None,
+    y_true: "ArrayLike",
+    y_pred: "ArrayLike",
+    y_prob: "ArrayLike | None" = None,
     average: str = "weighted",
     *,
     labels: Labels | None = None,
     ordinal: bool = False,
-    items: ArrayLike | None = None,
+    items: "ArrayLike | None" = None,
 ) -> dict[str, float]:
     """Every metric that applies, by name; NaN where the data cannot tell (`explain_undefined`).
 
@@ -61,7 +61,7 @@ def calculate_truthfulness_metrics(
 
 
 def generate_confusion_matrix(
-    y_true: ArrayLike, y_pred: ArrayLike, class_names: Labels | None = None
+    y_true: "ArrayLike", y_pred: "ArrayLike", class_names: Labels | None = None
 ) -> pd.DataFrame:
     """How often each class (row) was called each class (column).
 
@@ -82,7 +82,7 @@ def generate_confusion_matrix(
 
 
 def calculate_class_wise_metrics(
-    y_true: ArrayLike, y_pred: ArrayLike, class_names: Labels | None = None
+    y_true: "ArrayLike", y_pred: "ArrayLike", class_names: Labels | None = None
 ) -> pd.DataFrame:
     """One row for each class: class, precision, recall, f1_score, support.
 

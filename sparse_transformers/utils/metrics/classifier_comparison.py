@@ -20,22 +20,25 @@ from sparse_transformers.utils.metrics.significance import (
 
 @dataclass(frozen=True)
 class ClassifierComparison:
-    """How much better classifier `a` is than `b`."""
+    """How much better classifier `a` is than `b`.
+
+    Attributes:
+        accuracy: by paired bootstrap.
+        mcnemar: of the accuracies; None where there are groups: it takes every row for independent.
+        auc: by DeLong's test, or by paired bootstrap where there are groups; None if there are more
+            than two classes, or no probabilities.
+    """
 
     accuracy: PairedDifference
-    """By paired bootstrap."""
     mcnemar: McNemarResult | None
-    """Of the accuracies; None where there are groups: it takes every row for independent."""
     auc: PairedDifference | None
-    """By DeLong's test, or by paired bootstrap where there are groups; None if there are more than
-    two classes, or no probabilities."""
 
 
 def compare_classifiers(
     a: Predictions,
     b: Predictions,
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     confidence: float = 0.95,
     n_resamples: int = 999,
     seed: int = 0,
@@ -46,9 +49,9 @@ def compare_classifiers(
         a: truth and predictions of the first.
         b: those of the second; the same truth.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        confidence: of the intervals around the differences.
-        n_resamples: how many resamples.
-        seed: of the resamples.
+        confidence: the confidence level of the intervals around the differences.
+        n_resamples: the number of resamples, 1 or more.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the two have different classes or truth, only one has probabilities, there are

@@ -18,18 +18,24 @@ from sparse_transformers.utils.metrics.predictions import encode_predictions
 
 @dataclass(frozen=True)
 class PredictionConsistency:
-    """How far predictions for one input agree with each other."""
+    """How far predictions for one input agree with each other.
+
+    Attributes:
+        agreement: the probability that two predictions for one input are equal, averaged over the
+            inputs.
+        chance_agreement: the same for predictions drawn at random from all those given.
+        consistency: Fleiss' kappa: 1 for full agreement, 0 for what chance gives, NaN if only one
+            label was ever predicted, which no agreement can be told from.
+    """
 
     agreement: float
-    """The probability that two predictions for one input are equal, averaged over the inputs."""
     chance_agreement: float
-    """The same for predictions drawn at random from all those given."""
     consistency: float
-    """Fleiss' kappa: 1 for full agreement, 0 for what chance gives, NaN if only one label was ever
-    predicted, which no agreement can be told from."""
 
 
-def calculate_prediction_consistency(y_pred: ArrayLike, items: ArrayLike) -> PredictionConsistency:
+def calculate_prediction_consistency(
+    y_pred: "ArrayLike", items: "ArrayLike"
+) -> PredictionConsistency:
     """How consistent a model is over repetitions: paraphrases of a claim, or training seeds.
 
     One list of predictions for different claims has no consistency to speak of, whatever its
@@ -108,9 +114,9 @@ def calculate_temporal_consistency(
 
 
 def calculate_domain_transfer_metrics(
-    source_predictions: Mapping[str, ArrayLike],
-    target_predictions: Mapping[str, ArrayLike],
-    ground_truth: Mapping[str, ArrayLike],
+    source_predictions: "Mapping[str, ArrayLike]",
+    target_predictions: "Mapping[str, ArrayLike]",
+    ground_truth: "Mapping[str, ArrayLike]",
     *,
     labels: Labels | None = None,
 ) -> dict[str, float]:

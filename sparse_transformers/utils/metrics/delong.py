@@ -23,16 +23,22 @@ from sparse_transformers.utils.metrics.significance import Interval
 
 @dataclass(frozen=True)
 class DelongResult:
-    """How much higher the AUC of `a` is than that of `b` on the same rows."""
+    """How much higher the AUC of `a` is than that of `b` on the same rows.
+
+    Attributes:
+        auc_a: the AUC of the first classifier.
+        auc_b: the AUC of the second.
+        difference: `auc_a - auc_b`, with its interval.
+        p_value: of the hypothesis that the two AUC are equal, two-sided.
+    """
 
     auc_a: float
     auc_b: float
     difference: Interval
     p_value: float
-    """Of the hypothesis that the two AUC are equal, two-sided."""
 
 
-def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
+def roc_auc(y_true: "ArrayLike", y_score: "ArrayLike") -> float:
     """The area under the ROC curve, much faster than scikit-learn's, for use in resamples.
 
     Args:
@@ -49,7 +55,9 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     return float((rank_sum - least) / (n_positive * (len(truth) - n_positive)))
 
 
-def delong_interval(y_true: ArrayLike, y_score: ArrayLike, confidence: float = 0.95) -> Interval:
+def delong_interval(
+    y_true: "ArrayLike", y_score: "ArrayLike", confidence: float = 0.95
+) -> Interval:
     """The AUC with DeLong's normal interval, cut off at 0 and 1.
 
     Classes that the scores separate without a fault give an interval without width: among them
@@ -66,7 +74,7 @@ def delong_interval(y_true: ArrayLike, y_score: ArrayLike, confidence: float = 0
 
 
 def delong_test(
-    y_true: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike, confidence: float = 0.95
+    y_true: "ArrayLike", scores_a: "ArrayLike", scores_b: "ArrayLike", confidence: float = 0.95
 ) -> DelongResult:
     """Do two scores of the same rows have the same AUC?
 
@@ -94,7 +102,7 @@ def delong_test(
     return DelongResult(float(auc_a), float(auc_b), interval, float(p_value))
 
 
-def _delong(y_true: ArrayLike, *scores: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _delong(y_true: "ArrayLike", *scores: "ArrayLike") -> tuple[NDArray[Any], NDArray[Any]]:
     """The AUC of each score, and their covariance matrix."""
     of_positives, of_negatives = [], []
     for each in scores:

@@ -32,12 +32,12 @@ DIFFICULTIES = {"Easy": 0.33, "Medium": 0.67, "Hard": 1.0}
 
 
 def group_performance(
-    predictions: Predictions, groups: ArrayLike, average: str = "weighted"
+    predictions: Predictions, groups: "ArrayLike", average: str = "weighted"
 ) -> dict[str, dict[str, float]]:
     """Accuracy, precision, recall, F1 and the number of rows of each group, sorted by name.
 
     Args:
-        predictions: of all rows.
+        predictions: the encoded labels and predictions of all rows.
         groups: the group of each row.
         average: over classes, if there are more than two.
 
@@ -54,7 +54,7 @@ def group_performance(
 
 
 def difficulty_performance(
-    predictions: Predictions, difficulty: ArrayLike, average: str = "weighted"
+    predictions: Predictions, difficulty: "ArrayLike", average: str = "weighted"
 ) -> dict[str, dict[str, float]]:
     """The same for easy (up to .33), medium (up to .67) and hard rows; with `avg_difficulty`.
 
@@ -81,9 +81,9 @@ def difficulty_performance(
 
 
 def evaluate_misinformation_detection(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    misinformation_types: ArrayLike,
+    y_true: "ArrayLike",
+    y_pred: "ArrayLike",
+    misinformation_types: "ArrayLike",
     *,
     labels: Labels | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -118,7 +118,7 @@ def evaluate_misinformation_detection(
     }
 
 
-def group_names(name: str, groups: ArrayLike, n_rows: int) -> NDArray[np.str_]:
+def group_names(name: str, groups: "ArrayLike", n_rows: int) -> NDArray[np.str_]:
     """The group of each row as a string.
 
     Raises:

@@ -6,8 +6,8 @@ are passed, and else from the task:
 
 - truth values are understood: True, 1 and "true" (in any case) are the class "true", which is the
   positive one; False, 0 and "false" are the class "false";
-- other labels are the sorted labels that occur; there must be three or more, for of two unknown
-  ones nobody can say which is the positive one;
+- other labels are the sorted labels that occur; there must be three or more, as of two unknown
+  ones it is not clear which is the positive one;
 - with two `labels`, the second one is the positive (truthful) class.
 """
 
@@ -29,7 +29,13 @@ TASK_TYPES = ("binary", "multiclass", "ordinal")
 
 @dataclass(frozen=True, eq=False)
 class FactorizedLabels:
-    """A column of labels as its distinct values, and which of them each row holds."""
+    """A column of labels as its distinct values, and which of them each row holds.
+
+    Attributes:
+        name: what messages call the column.
+        codes: of each row, the place of its label in `values`.
+        values: the distinct labels, in the order in which they first occur.
+    """
 
     name: str
     codes: Codes
@@ -54,7 +60,7 @@ class FactorizedLabels:
         return self.values[code], int(np.argmax(self.codes == code))
 
 
-def factorize(name: str, values: ArrayLike, n_rows: int | None = None) -> FactorizedLabels:
+def factorize(name: str, values: "ArrayLike", n_rows: int | None = None) -> FactorizedLabels:
     """The distinct labels of a column, in the order in which they first occur.
 
     Raises:

@@ -19,7 +19,7 @@ def metric_limits(
     predictions: Predictions,
     metrics: Mapping[str, Metric],
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     confidence: float = 0.95,
     n_resamples: int = 999,
     seed: int = 0,
@@ -32,12 +32,12 @@ def metric_limits(
     for it (see `calibration_null`).
 
     Args:
-        predictions: of all rows.
+        predictions: the encoded labels and predictions of all rows.
         metrics: by name; "accuracy" must be among them.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
         confidence: between 0 and 1.
         n_resamples: how many resamples, and simulations for the calibration error.
-        seed: of both.
+        seed: the seed of both.
 
     Raises:
         ValueError: `confidence` or `n_resamples` is out of range, a row lacks a group, or there

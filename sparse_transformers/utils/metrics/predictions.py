@@ -1,4 +1,4 @@
-"""Truth, predictions and probabilities as checked arrays, so that no metric meets a bad value."""
+"""Labels, predictions and probabilities as checked arrays, which every metric can rely on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,12 +26,17 @@ class Predictions:
     """What is true and what was predicted, row by row, in class numbers.
 
     A class number is a position in `classes`. Made by `encode_predictions`, which checks.
+
+    Attributes:
+        truth: the true class number of each row, (rows,).
+        predicted: the predicted class number of each row, (rows,).
+        probabilities: (rows, classes), each row sums to 1; None without probabilities.
+        classes: the labels, in order.
     """
 
     truth: Codes
     predicted: Codes
     probabilities: Floats | None
-    """(rows, classes); each row sums to 1."""
     classes: tuple[Label, ...]
 
     @cached_property
@@ -48,9 +53,9 @@ class Predictions:
 
 
 def encode_predictions(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    y_prob: ArrayLike | None = None,
+    y_true: "ArrayLike",
+    y_pred: "ArrayLike",
+    y_prob: "ArrayLike | None" = None,
     *,
     labels: Labels | None = None,
     task_type: str | None = None,
@@ -82,7 +87,7 @@ def encode_predictions(
 
 
 def encode_truth(
-    y_true: ArrayLike, y_prob: ArrayLike, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", labels: Labels | None = None
 ) -> tuple[Codes, Floats]:
     """Class numbers (rows,) and probabilities (rows, classes), where no prediction is needed.
 
@@ -94,7 +99,7 @@ def encode_truth(
     return truth.numbers(classes), check_probabilities(y_prob, len(truth.codes), classes)
 
 
-def check_probabilities(y_prob: ArrayLike, n_rows: int, classes: tuple[Label, ...]) -> Floats:
+def check_probabilities(y_prob: "ArrayLike", n_rows: int, classes: tuple[Label, ...]) -> Floats:
     """Probabilities as (rows, classes); of two classes the positive one's column is enough.
 
     Raises:
@@ -126,7 +131,7 @@ def check_probabilities(y_prob: ArrayLike, n_rows: int, classes: tuple[Label, ..
     return np.clip(probabilities, 0, 1)
 
 
-def check_numbers(name: str, values: ArrayLike) -> Floats:
+def check_numbers(name: str, values: "ArrayLike") -> Floats:
     """Finite numbers as float64.
 
     Raises:

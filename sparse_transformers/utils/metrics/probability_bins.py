@@ -13,12 +13,15 @@ BINNINGS = ("width", "mass")
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Which bin each row is in. A bin holds its upper edge, and only the first its lower one."""
+    """Which bin each row is in. A bin holds its upper edge, and only the first its lower one.
+
+    Attributes:
+        edges: (bins + 1,), from 0 to 1.
+        members: (rows,), the bin of each row.
+    """
 
     edges: Floats
-    """(bins + 1,), from 0 to 1."""
     members: Codes
-    """(rows,), the bin of each row."""
 
     @property
     def counts(self) -> NDArray[np.intp]:
@@ -40,7 +43,7 @@ def assign_bins(probabilities: Floats, n_bins: int, binning: str) -> Bins:
 
     Args:
         probabilities: (rows,), from 0 to 1.
-        n_bins: how many.
+        n_bins: the number of bins, 1 or more.
         binning: "width" for edges at equal distances, "mass" for edges at quantiles. Equal
             probabilities always share a bin, so that the order of the rows never matters.
 

@@ -23,19 +23,23 @@ class BrierDecomposition:
 
     The last term is what is lost by describing a bin by its mean; it vanishes where all
     probabilities of a bin are equal.
+
+    Attributes:
+        brier_score: the mean squared distance between probability and outcome.
+        reliability: how far the probabilities are from the frequencies: 0 is best.
+        resolution: how far the frequencies of the bins are from the overall one: more is better.
+        uncertainty: the score of always predicting the overall frequency.
+        within_bin: the rest, from probabilities that differ within a bin.
     """
 
     brier_score: float
     reliability: float
-    """How far the probabilities are from the frequencies: 0 is best."""
     resolution: float
-    """How far the frequencies of the bins are from the overall one: more is better."""
     uncertainty: float
-    """The score of always predicting the overall frequency."""
     within_bin: float
 
 
-def brier_score(y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None = None) -> float:
+def brier_score(y_true: "ArrayLike", y_prob: "ArrayLike", *, labels: Labels | None = None) -> float:
     """The mean squared distance between probabilities and truth; less is better.
 
     Two classes: of the positive class's probability, from 0 to 1. More: summed over the classes,
@@ -55,14 +59,14 @@ def brier_score(y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None =
 
 
 def decompose_brier_score(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
     n_bins: int = 15,
     binning: str = "width",
     labels: Labels | None = None,
 ) -> BrierDecomposition:
-    """Split the Brier score into what comes from calibration, from sharpness, and from the data.
+    """Split the Brier score into what comes from calibration, from resolution, and from the data.
 
     Args:
         y_true: the label of each row.
@@ -95,7 +99,7 @@ def decompose_brier_score(
 
 
 def negative_log_likelihood(
-    y_true: ArrayLike, y_prob: ArrayLike, *, labels: Labels | None = None
+    y_true: "ArrayLike", y_prob: "ArrayLike", *, labels: Labels | None = None
 ) -> float:
     """The mean of -log P(true class), in nats; less is better.
 

@@ -16,8 +16,8 @@ Metric = Callable[..., Any]
 
 def bootstrap_values(
     metric: Metric,
-    *arrays: ArrayLike,
-    groups: ArrayLike | None = None,
+    *arrays: "ArrayLike",
+    groups: "ArrayLike | None" = None,
     n_resamples: int = 999,
     seed: int = 0,
 ) -> Values:
@@ -31,8 +31,8 @@ def bootstrap_values(
         arrays: one entry per row, all of one length; their rows are resampled together.
         groups: the group of each row; whole groups are drawn with replacement, as many as there
             are. None: every row is a group of its own.
-        n_resamples: how many resamples.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the arrays differ in length, a row lacks a group, there are fewer than two
@@ -61,7 +61,7 @@ def bootstrap_values(
     )
 
 
-def evaluate_metric(metric: Metric, *arrays: ArrayLike) -> Any:
+def evaluate_metric(metric: Metric, *arrays: "ArrayLike") -> Any:
     """`metric(*arrays)`.
 
     Raises:
@@ -111,7 +111,7 @@ def check_confidence(confidence: float) -> None:
 
 
 def _row_sampler(
-    n_rows: int, groups: ArrayLike | None, generator: np.random.Generator
+    n_rows: int, groups: "ArrayLike | None", generator: np.random.Generator
 ) -> Callable[[], NDArray[np.intp]]:
     """A function that draws the rows of one resample."""
     if n_rows < 2:

@@ -14,21 +14,28 @@ from sparse_transformers.utils.metrics.significance import Interval
 
 @dataclass(frozen=True)
 class RocCurve:
-    """The true-positive rate at fixed false-positive rates."""
+    """The true-positive rate at fixed false-positive rates.
+
+    Attributes:
+        fpr: evenly spaced false-positive rates from 0 to 1.
+        tpr: the true-positive rate at each of them.
+        low: of the band: each point by itself lies in it with the confidence of `auc`.
+        high: the upper limit of the band at each point.
+        auc: the area under the whole curve.
+    """
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
     low: tuple[float, ...]
-    """Of the band: each point by itself lies in it with the confidence of `auc`."""
     high: tuple[float, ...]
     auc: Interval
 
 
 def roc_with_band(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
+    y_true: "ArrayLike",
+    y_score: "ArrayLike",
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     n_points: int = 101,
     n_resamples: int = 999,
     confidence: float = 0.95,
@@ -44,9 +51,9 @@ def roc_with_band(
         y_score: higher for rows more likely to be positive; one per row.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
         n_points: how many false-positive rates, 2 to 200.
-        n_resamples: how many resamples.
-        confidence: of the band at each point, and of the interval of the AUC.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        confidence: the confidence level of the band at each point, and of the interval of the AUC.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: `n_points` is out of range, a label is not binary, a score is not finite, or

@@ -25,7 +25,14 @@ from sparse_transformers.utils.metrics.resampling import (
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate, and the limits that hold the true value with probability `confidence`."""
+    """An estimate, and the limits that hold the true value with probability `confidence`.
+
+    Attributes:
+        estimate: the value on the data.
+        low: the lower limit.
+        high: the upper limit.
+        confidence: between 0 and 1.
+    """
 
     estimate: float
     low: float
@@ -38,29 +45,40 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much higher `a` scores than `b` on the same rows."""
+    """How much higher `a` scores than `b` on the same rows.
+
+    Attributes:
+        score_a: the score of `a`.
+        score_b: the score of `b`.
+        difference: `score_a - score_b`, with its interval.
+        p_value: of the hypothesis that the two score alike, two-sided.
+    """
 
     score_a: float
     score_b: float
     difference: Interval
     p_value: float
-    """Of the hypothesis that the two score alike, two-sided."""
 
 
 @dataclass(frozen=True)
 class McNemarResult:
-    """The rows on which one of two classifiers is right, and whether chance explains them."""
+    """The rows on which one of two classifiers is right, and whether chance explains them.
+
+    Attributes:
+        only_a_right: rows on which `a` is right and `b` is wrong.
+        only_b_right: rows on which `b` is right and `a` is wrong.
+        p_value: of the hypothesis that the two are right equally often, two-sided and exact.
+    """
 
     only_a_right: int
     only_b_right: int
     p_value: float
-    """Of the hypothesis that the two are right equally often, two-sided and exact."""
 
 
 def bootstrap_interval(
     metric: Metric,
-    *arrays: ArrayLike,
-    groups: ArrayLike | None = None,
+    *arrays: "ArrayLike",
+    groups: "ArrayLike | None" = None,
     n_resamples: int = 999,
     confidence: float = 0.95,
     seed: int = 0,
@@ -75,9 +93,9 @@ def bootstrap_interval(
         metric: a function of the arrays to a number.
         arrays: one entry per row, all of one length; their rows are resampled together.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        n_resamples: how many resamples.
+        n_resamples: the number of resamples, 1 or more.
         confidence: between 0 and 1.
-        seed: of the resamples.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: the metric is undefined on the whole data or on more than half the resamples,
@@ -95,11 +113,11 @@ def bootstrap_interval(
 
 def paired_bootstrap(
     metric: Metric,
-    y_true: ArrayLike,
-    a: ArrayLike,
-    b: ArrayLike,
+    y_true: "ArrayLike",
+    a: "ArrayLike",
+    b: "ArrayLike",
     *,
-    groups: ArrayLike | None = None,
+    groups: "ArrayLike | None" = None,
     n_resamples: int = 999,
     confidence: float = 0.95,
     seed: int = 0,
@@ -116,9 +134,9 @@ def paired_bootstrap(
         a: predictions or scores of the first classifier, one per row.
         b: those of the second.
         groups: the group of each row; whole groups are drawn. None: every row by itself.
-        n_resamples: how many resamples.
-        confidence: of the interval around the difference.
-        seed: of the resamples.
+        n_resamples: the number of resamples, 1 or more.
+        confidence: the confidence level of the interval around the difference.
+        seed: the seed of the resamples.
 
     Raises:
         ValueError: as `bootstrap_interval`.
@@ -178,7 +196,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     return Interval(successes / n, float(limits.low), float(limits.high), confidence)
 
 
-def mcnemar_test(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike) -> McNemarResult:
+def mcnemar_test(y_true: "ArrayLike", pred_a: "ArrayLike", pred_b: "ArrayLike") -> McNemarResult:
     """The exact McNemar test: are two classifiers right on equally many of the same rows?
 
     Only rows on which exactly one of them is right can tell; without such rows the p-value is 1.

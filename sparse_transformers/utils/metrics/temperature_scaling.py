@@ -25,14 +25,18 @@ class TemperatureScaling:
 
     A temperature of `MAX_TEMPERATURE` says that the logits told nothing about the truth of the
     rows it was fitted on; what it makes of them is all but uniform.
+
+    Attributes:
+        temperature: what logits are divided by.
+        nll_before: negative log-likelihood of the fitted rows at temperature 1, in nats.
+        nll_after: the same with the temperature.
     """
 
     temperature: float
     nll_before: float
-    """Negative log-likelihood of the fitted rows at temperature 1, in nats."""
     nll_after: float
 
-    def apply(self, logits: ArrayLike) -> Floats:
+    def apply(self, logits: "ArrayLike") -> Floats:
         """Calibrated probabilities.
 
         Args:
@@ -49,7 +53,7 @@ class TemperatureScaling:
 
 
 def fit_temperature(
-    y_true: ArrayLike, logits: ArrayLike, *, labels: Labels | None = None
+    y_true: "ArrayLike", logits: "ArrayLike", *, labels: Labels | None = None
 ) -> TemperatureScaling:
     """The temperature at which the truth is most likely. Use rows the model was not fitted on.
 
@@ -107,7 +111,7 @@ def _negative_log_likelihood(truth: Codes, scores: Floats) -> float:
     return float(-np.mean(log_softmax(scores, axis=1)[np.arange(len(truth)), truth]))
 
 
-def _check_logits(logits: ArrayLike) -> Floats:
+def _check_logits(logits: "ArrayLike") -> Floats:
     scores = check_numbers("logits", logits)
     if scores.ndim not in (1, 2):
         raise ValueError(f"logits must be (rows, classes) or (rows,), got shape {scores.shape}")

@@ -18,23 +18,41 @@ Criterion = Literal["f1", "mcc", "accuracy", "cost", "recall"]
 
 @dataclass(frozen=True)
 class ThresholdTable:
-    """Measures at rising thresholds, one entry for each."""
+    """Measures at rising thresholds, one entry for each.
+
+    Attributes:
+        thresholds: a row is called positive where its score is at least this.
+        precision: None where no row is called positive.
+        recall: the share of the positive rows that are called positive.
+        f1: the harmonic mean of precision and recall.
+        mcc: Matthews' correlation; 0, as in scikit-learn, where all rows are called the same.
+        accuracy: the share of rows that are called right.
+        cost: of the errors, the mean per row.
+    """
 
     thresholds: tuple[float, ...]
     precision: tuple[float | None, ...]
-    """None where no row is called positive."""
     recall: tuple[float, ...]
     f1: tuple[float, ...]
     mcc: tuple[float, ...]
-    """Matthews' correlation; 0, as in scikit-learn, where all rows are called the same."""
     accuracy: tuple[float, ...]
     cost: tuple[float, ...]
-    """Mean per row."""
 
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """The threshold that a criterion chose, and the measures there, on the data of the choice."""
+    """The threshold that a criterion chose, and the measures there, on the data of the choice.
+
+    Attributes:
+        criterion: what the threshold was chosen by.
+        threshold: a row is called positive where its score is at least this.
+        precision: None where no row is called positive.
+        recall: as in `ThresholdTable`, at this threshold; so are the others.
+        f1: the harmonic mean of precision and recall.
+        mcc: Matthews' correlation.
+        accuracy: the share of rows that are called right.
+        cost: of the errors, the mean per row.
+    """
 
     criterion: str
     threshold: float
@@ -47,10 +65,10 @@ class ThresholdChoice:
 
 
 def threshold_analysis(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     *,
-    thresholds: ArrayLike | None = None,
+    thresholds: "ArrayLike | None" = None,
     false_positive_cost: float = 1.0,
     false_negative_cost: float = 1.0,
 ) -> ThresholdTable:
@@ -104,8 +122,8 @@ def threshold_analysis(
 
 
 def choose_threshold(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
+    y_true: "ArrayLike",
+    y_prob: "ArrayLike",
     criterion: Criterion = "f1",
     *,
     min_recall: float = 0.9,

@@ -51,6 +51,15 @@ class TruthfulnessEvaluator:
 
     Raises:
         ValueError: the task or the average is unknown, or `labels` does not fit the task.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> evaluator = st.TruthfulnessEvaluator()
+        >>> metrics = evaluator.calculate_comprehensive_metrics(
+        ...     y_true=[True, True, False, False], y_pred=[True, False, False, False]
+        ... )
+        >>> metrics["accuracy"], metrics["recall"], metrics["specificity"]
+        (0.75, 0.5, 1.0)
     """
 
     def __init__(
@@ -67,10 +76,10 @@ class TruthfulnessEvaluator:
 
     def evaluate(
         self,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        y_prob: ArrayLike | None = None,
-        metadata: Mapping[str, ArrayLike] | None = None,
+        y_true: "ArrayLike",
+        y_pred: "ArrayLike",
+        y_prob: "ArrayLike | None" = None,
+        metadata: "Mapping[str, ArrayLike] | None" = None,
     ) -> dict[str, Any]:
         """All metrics, also by group, beside what they were computed from.
 
@@ -119,11 +128,11 @@ class TruthfulnessEvaluator:
 
     def calculate_comprehensive_metrics(
         self,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        y_prob: ArrayLike | None = None,
+        y_true: "ArrayLike",
+        y_pred: "ArrayLike",
+        y_prob: "ArrayLike | None" = None,
         *,
-        groups: ArrayLike | None = None,
+        groups: "ArrayLike | None" = None,
         ci: float | None = None,
         n_resamples: int = 999,
         seed: int = 0,
@@ -142,8 +151,8 @@ class TruthfulnessEvaluator:
                 resample; `expected_calibration_error_null` and `..._null_high` are added instead:
                 what a perfectly calibrated model gets on average, and exceeds with probability
                 1 - `ci`.
-            n_resamples: how many resamples and simulations.
-            seed: of the resamples and simulations.
+            n_resamples: the number of resamples, and of simulations.
+            seed: the seed of the resamples and simulations.
 
         Raises:
             ValueError: as `predictions.encode_predictions`; `ci` is not between 0 and 1; there are
@@ -166,7 +175,7 @@ class TruthfulnessEvaluator:
         return values | limits
 
     def threshold_analysis(
-        self, y_true: ArrayLike, y_prob: ArrayLike, **options: Any
+        self, y_true: "ArrayLike", y_prob: "ArrayLike", **options: Any
     ) -> ThresholdTable:
         """Measures at each threshold on the probability of the truthful class.
 
@@ -185,13 +194,13 @@ class TruthfulnessEvaluator:
 
     def compare(
         self,
-        y_true: ArrayLike,
-        y_pred_a: ArrayLike,
-        y_pred_b: ArrayLike,
-        y_prob_a: ArrayLike | None = None,
-        y_prob_b: ArrayLike | None = None,
+        y_true: "ArrayLike",
+        y_pred_a: "ArrayLike",
+        y_pred_b: "ArrayLike",
+        y_prob_a: "ArrayLike | None" = None,
+        y_prob_b: "ArrayLike | None" = None,
         *,
-        groups: ArrayLike | None = None,
+        groups: "ArrayLike | None" = None,
         ci: float = 0.95,
         n_resamples: int = 999,
         seed: int = 0,
@@ -206,8 +215,8 @@ class TruthfulnessEvaluator:
             y_prob_b: those of `b`.
             groups: what each row belongs to (LIAR: its speaker).
             ci: the confidence of the intervals.
-            n_resamples: how many resamples.
-            seed: of the resamples.
+            n_resamples: the number of resamples, 1 or more.
+            seed: the seed of the resamples.
 
         Raises:
             ValueError: as `predictions.encode_predictions`; or as `compare_classifiers`.
@@ -247,7 +256,7 @@ class TruthfulnessEvaluator:
         return self.task_type == "ordinal"
 
     def _encode(
-        self, y_true: ArrayLike, y_pred: ArrayLike, y_prob: ArrayLike | None
+        self, y_true: "ArrayLike", y_pred: "ArrayLike", y_prob: "ArrayLike | None"
     ) -> Predictions:
         return encode_predictions(
             y_true, y_pred, y_prob, labels=self.labels, task_type=self.task_type
@@ -257,7 +266,7 @@ class TruthfulnessEvaluator:
         return compute_metrics(predictions, self.average, ordinal=self._is_ordinal)
 
     def _by_group(
-        self, predictions: Predictions, name: str, values: ArrayLike
+        self, predictions: Predictions, name: str, values: "ArrayLike"
     ) -> dict[str, dict[str, float]]:
         if name == "difficulty":
             return difficulty_performance(predictions, values, self.average)

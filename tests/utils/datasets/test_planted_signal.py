@@ -89,7 +89,7 @@ def test_impossible_accuracy_is_refused_with_the_possible_range(wrong):
         assert plant_signal(signal, limit).bayes_accuracy() == pytest.approx(limit)
 
 
-def test_graded_cue_falls_off_by_its_sharpness():
+def test_graded_cue_falls_off_by_its_steepness():
     cue = graded_cue(4, np.log(2))
     np.testing.assert_allclose(cue[:, 0], np.array([8, 4, 2, 1]) / 15)
     np.testing.assert_allclose(cue[:, 1], np.array([2, 4, 2, 1]) / 9)

@@ -1,1 +1,1 @@
-"""How experts share the work, and what they specialise in."""
+"""Measures of experts: how even their load is, and which classes of tokens they specialize in."""

@@ -27,7 +27,7 @@ class ClassMeans:
     Source: Liang and Zeger 1986, Biometrika 73(1) (standard errors over units).
     """
 
-    def __init__(self, classes: ArrayLike, units: ArrayLike | None = None) -> None:
+    def __init__(self, classes: "ArrayLike", units: "ArrayLike | None" = None) -> None:
         labels = factorize("classes", classes)
         self._classes, n_rows = labels.codes, len(labels.codes)
         self._order = sorted_places("classes", labels.values)

@@ -1,8 +1,8 @@
-"""Which expert read what of which class, counted; and counted again with the classes shuffled.
+"""Counts of tokens by expert and class, as observed and with the classes shuffled.
 
 Tokens of one statement share its class, and often its expert, so they are far from independent.
-What is shuffled is therefore the class of a whole unit (a statement). Dealt to single tokens, the
-same classes would mix so evenly that any accident of a few statements looked like a finding.
+What is shuffled is therefore the class of a whole unit (a statement). Were the classes
+of single tokens shuffled, they would mix so evenly that chance would look like a finding.
 
 Within a given labelling (the token ids) classes are dealt, for each token anew, among the units
 that hold this token equally often. So it stays as it is which tokens occur in which classes, and
@@ -32,6 +32,14 @@ class Entries:
 
     Labels are numbered in the order in which they first occur, so that nothing depends on what
     they are called.
+
+    Attributes:
+        experts: the number of each entry's expert.
+        classes: the number of its class, a place in `class_labels`.
+        units: the number of its unit.
+        given: the number of its given label.
+        class_labels: the classes, in the order in which they first occur.
+        n_without_expert: further tokens, which no expert read.
     """
 
     experts: Codes
@@ -40,15 +48,14 @@ class Entries:
     given: Codes
     class_labels: tuple[Label, ...]
     n_without_expert: int
-    """How many further tokens no expert read."""
 
 
 def encode_entries(
-    experts: ArrayLike,
-    classes: ArrayLike,
+    experts: "ArrayLike",
+    classes: "ArrayLike",
     *,
-    units: ArrayLike | None = None,
-    given: ArrayLike | None = None,
+    units: "ArrayLike | None" = None,
+    given: "ArrayLike | None" = None,
     num_experts: int | None = None,
 ) -> Entries:
     """Number the labels of the tokens, and leave out tokens without an expert.
@@ -101,7 +108,7 @@ class ClassShuffles:
     """Counts of entries, as they are and with the classes dealt anew to the units.
 
     Attributes:
-        n_entries: how many entries.
+        n_entries: the number of entries.
         n_units: how many units they belong to.
         experts: the expert of each row: of each (given label, expert) that occurs, in this order.
         rows: entries of each row; no shuffle changes it.
@@ -181,7 +188,7 @@ def sorted_places(name: str, labels: Sequence[Label]) -> list[int]:
         raise ValueError(f"{name} must be of one type to have an order, got {found}") from None
 
 
-def _expert_numbers(experts: ArrayLike, num_experts: int | None) -> Codes:
+def _expert_numbers(experts: "ArrayLike", num_experts: int | None) -> Codes:
     numbers = np.asarray(experts)
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"experts must hold one number per token, got shape {numbers.shape}")

@@ -1,4 +1,4 @@
-"""What each expert reads: its tokens by class, and how few classes they come from."""
+"""The tokens of each expert by class, and how few classes they come from."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class ExpertClassTable:
 
 
 def expert_class_table(
-    experts: ArrayLike, classes: ArrayLike, *, num_experts: int | None = None
+    experts: "ArrayLike", classes: "ArrayLike", *, num_experts: int | None = None
 ) -> ExpertClassTable:
     """Count the tokens of each expert and class.
 
@@ -91,10 +91,10 @@ class ExpertFocus:
 
 
 def expert_focus(
-    experts: ArrayLike,
-    classes: ArrayLike,
+    experts: "ArrayLike",
+    classes: "ArrayLike",
     *,
-    units: ArrayLike | None = None,
+    units: "ArrayLike | None" = None,
     num_experts: int | None = None,
     n_shuffles: int = 200,
     confidence: float = 0.95,
@@ -107,9 +107,9 @@ def expert_focus(
         classes: the class of each token.
         units: what has a class as a whole; see `specialization`.
         num_experts: how many experts there are; None: up to the last that read a token.
-        n_shuffles: how many shuffles.
-        confidence: of `null_high_focus`.
-        seed: of the shuffles.
+        n_shuffles: the number of shuffles, 1 or more.
+        confidence: the confidence level of `null_high_focus`.
+        seed: the seed of the shuffles.
 
     Raises:
         ValueError: as `specialization`.

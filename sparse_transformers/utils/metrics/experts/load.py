@@ -1,4 +1,4 @@
-"""How evenly experts share the work, from how many assignments each of them got."""
+"""How even the load of experts is, from the number of assignments of each of them."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,25 @@ from sparse_transformers.utils.arrays import Floats
 
 @dataclass(frozen=True)
 class ExpertLoads:
-    """How evenly the assignments so far are shared. One entry of a tuple belongs to one expert."""
+    """How evenly the assignments so far are shared. One entry of a tuple belongs to one expert.
+
+    Attributes:
+        counts: assignments of each expert.
+        loads: the share of each expert in all assignments; they sum to 1.
+        balance_score: 1 - standard deviation of the loads. It is near 1 for many experts even if
+            one has all assignments, as no load is then far from 0; the measures below do not have
+            this flaw.
+        imbalance: the largest load minus the smallest.
+        coefficient_of_variation: standard deviation / mean of the loads: 0 if even.
+        max_violation: (largest - mean) / mean of the loads: 0 if even.
+        normalised_entropy: entropy of the loads / log(experts): 1 if even.
+        dead_experts: experts without an assignment.
+    """
 
     counts: tuple[int, ...]
     loads: tuple[float, ...]
-    """What each expert has of all assignments; they sum to 1."""
     balance_score: float
-    """1 - standard deviation of the loads. Near 1 for many experts even if one does all the work,
-    since no load is then far from 0: prefer the measures without that flaw, which follow."""
     imbalance: float
-    """The largest load minus the smallest."""
     coefficient_of_variation: float
     max_violation: float
     normalised_entropy: float
@@ -31,18 +40,26 @@ class ExpertLoadBalancer:
     """Counts assignments and says how far they are from the load that was aimed at.
 
     It watches and changes nothing: counts have no gradient, so no number here trains a router.
-    What does is `models.routing_losses.balance_loss`, or the bias of an `AuxFreeRouter`.
+    What does is `models.experts.losses.balance_loss`, or the bias of an `AuxFreeRouter`.
 
     Args:
-        num_experts: how many there are.
+        num_experts: the number of experts, 1 or more.
         target_load: the share of the assignments that each expert should get, one number for all
             or one for each; 1 / num_experts by default.
 
     Raises:
         ValueError: there is no expert, or a target is no share.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> balancer = st.ExpertLoadBalancer(num_experts=4)
+        >>> balancer.update_loads([0, 0, 1, 2, -1])
+        >>> loads = balancer.get_current_loads()
+        >>> loads.loads, loads.dead_experts
+        ((0.5, 0.25, 0.25, 0.0), 1)
     """
 
-    def __init__(self, num_experts: int, target_load: ArrayLike | None = None) -> None:
+    def __init__(self, num_experts: int, target_load: "ArrayLike | None" = None) -> None:
         if num_experts < 1:
             raise ValueError(f"num_experts must be at least 1, got {num_experts}")
         target = np.asarray(1 / num_experts if target_load is None else target_load, dtype=float)
@@ -57,7 +74,7 @@ class ExpertLoadBalancer:
         self.target_load = target
         self._counts = np.zeros(num_experts, dtype=np.int64)
 
-    def update_loads(self, assignments: ArrayLike) -> None:
+    def update_loads(self, assignments: "ArrayLike") -> None:
         """Adds assignments to those before.
 
         Args:
@@ -108,7 +125,7 @@ class ExpertLoadBalancer:
         return float(np.mean((load_fractions(self._counts) - self.target_load) ** 2))
 
 
-def load_fractions(counts: ArrayLike) -> Floats:
+def load_fractions(counts: "ArrayLike") -> Floats:
     """What each expert has of all assignments; they sum to 1.
 
     Args:
@@ -128,7 +145,7 @@ def load_fractions(counts: ArrayLike) -> Floats:
     return amounts / amounts.sum()
 
 
-def coefficient_of_variation(counts: ArrayLike) -> float:
+def coefficient_of_variation(counts: "ArrayLike") -> float:
     """Standard deviation / mean: 0 if the load is even, √(experts - 1) if one expert has it all.
 
     Source: Shazeer et al. 2017, arXiv:1701.06538, section 4 (its square is their loss).
@@ -137,7 +154,7 @@ def coefficient_of_variation(counts: ArrayLike) -> float:
     return float(loads.std() / loads.mean())
 
 
-def max_violation(counts: ArrayLike) -> float:
+def max_violation(counts: "ArrayLike") -> float:
     """(Maximum - mean) / mean: 0 if the load is even, experts - 1 if one expert has it all.
 
     Where experts run side by side, the others wait so much longer for the busiest one.
@@ -148,7 +165,7 @@ def max_violation(counts: ArrayLike) -> float:
     return float(loads.max() / loads.mean() - 1)
 
 
-def normalised_entropy(counts: ArrayLike) -> float:
+def normalised_entropy(counts: "ArrayLike") -> float:
     """Entropy of the loads / log(experts): 1 if the load is even, 0 if one expert has it all.
 
     A single expert has an even load, so 1.
@@ -159,6 +176,6 @@ def normalised_entropy(counts: ArrayLike) -> float:
     return float(entr(loads).sum() / np.log(len(loads))) if len(loads) > 1 else 1.0
 
 
-def dead_experts(counts: ArrayLike) -> int:
+def dead_experts(counts: "ArrayLike") -> int:
     """How many experts got nothing at all."""
     return int(np.count_nonzero(load_fractions(counts) == 0))

@@ -1,4 +1,4 @@
-"""Experts over the course of a training, and experts beside each other."""
+"""Specialization over the course of a training, and similarity between experts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class SpecializationEmergence:
 
     Attributes:
         steps: in rising order; what follows has an entry for each.
-        overall: of all experts together.
-        experts: of each expert, by its name.
+        overall: the specialization of all experts together.
+        experts: the focus of each expert, by its name.
     """
 
     steps: tuple[int, ...]
@@ -32,7 +32,7 @@ class SpecializationEmergence:
 
 
 class ExpertSpecializationAnalyzer:
-    """Follows experts through a training, and finds those that do the same.
+    """Measures specialization during a training, and finds experts with similar tokens.
 
         analyzer = ExpertSpecializationAnalyzer()
         emergence = analyzer.analyze_specialization_emergence(
@@ -47,6 +47,13 @@ class ExpertSpecializationAnalyzer:
 
     Raises:
         ValueError: two experts have the same name.
+
+    Example:
+        >>> import sparse_transformers as st
+        >>> analyzer = st.ExpertSpecializationAnalyzer(["first", "second", "third"])
+        >>> similarity = analyzer.compute_expert_similarity([[9, 1], [8, 2], [0, 10]])
+        >>> analyzer.identify_expert_clusters(similarity)
+        [['first', 'second'], ['third']]
     """
 
     def __init__(self, expert_names: Sequence[str] | None = None) -> None:
@@ -60,9 +67,9 @@ class ExpertSpecializationAnalyzer:
 
     def analyze_specialization_emergence(
         self,
-        snapshots: Mapping[int, ArrayLike],
-        classes: ArrayLike,
-        units: ArrayLike | None = None,
+        snapshots: "Mapping[int, ArrayLike]",
+        classes: "ArrayLike",
+        units: "ArrayLike | None" = None,
         *,
         n_shuffles: int = 200,
         confidence: float = 0.95,
@@ -74,9 +81,9 @@ class ExpertSpecializationAnalyzer:
             snapshots: by step, the expert of each token, (tokens,); -1 where no expert read it.
             classes: the class of each token.
             units: what has a class as a whole; see `specialization`.
-            n_shuffles: how many shuffles, of each step.
-            confidence: of the upper limits.
-            seed: of the shuffles.
+            n_shuffles: the number of shuffles, of each step.
+            confidence: the confidence level of the upper limits.
+            seed: the seed of the shuffles.
 
         Raises:
             ValueError: there is no snapshot, or `specialization` refuses one; the message says
@@ -111,7 +118,7 @@ class ExpertSpecializationAnalyzer:
             experts=dict(zip(names, zip(*by_step, strict=True), strict=True)),
         )
 
-    def compute_expert_similarity(self, profiles: ArrayLike) -> Similarity:
+    def compute_expert_similarity(self, profiles: "ArrayLike") -> Similarity:
         """How alike the profiles of experts are: cosines, (experts, experts).
 
         Counts of classes of unequal size make any two experts look alike, for what is frequent is
@@ -133,7 +140,7 @@ class ExpertSpecializationAnalyzer:
         return np.asarray(cosine_similarity(table)).clip(-1.0, 1.0)
 
     def identify_expert_clusters(
-        self, similarity: ArrayLike, threshold: float = 0.7
+        self, similarity: "ArrayLike", threshold: float = 0.7
     ) -> list[list[str]]:
         """Groups of experts of which any two are at least `threshold` alike.
 
