@@ -27,10 +27,8 @@ def recorded(tmp_path):
 
 
 def run(folder):
-    return main(
-        ["readme", "--outputs", str(folder)]
-        + ["--readme", str(folder / "README.md"), "--results", str(folder / "results.md")]
-    )
+    files = ["--readme", str(folder / "README.md"), "--results", str(folder / "results.md")]
+    return main(["readme", "--outputs", str(folder), *files])
 
 
 def change(path, edit):
@@ -66,7 +64,9 @@ def test_best_case_stands_beside_the_rival_in_the_same_case(recorded):
     assert f"seq_len {best['seq_len']}" in highlight.question
 
 
-@pytest.mark.parametrize("missing", ["attention_benchmark/attention_benchmark.json", "results.json"])
+@pytest.mark.parametrize(
+    "missing", ["attention_benchmark/attention_benchmark.json", "results.json"]
+)
 def test_missing_results_leave_both_files_alone(recorded, missing, capsys):
     before = (recorded / "README.md").read_text()
     (recorded / missing).unlink()

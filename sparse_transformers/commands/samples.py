@@ -17,8 +17,6 @@ from sparse_transformers.utils.datasets.published_formats import (
 from sparse_transformers.utils.runtime import atomic_write_text, make_writable_folder
 
 N_ROWS = 200
-N_QUESTIONS = 50
-"""Questions with all their answers: the longest rows, so fewer of them."""
 
 
 def add_samples_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +45,7 @@ def sample_files() -> dict[Path, str]:
     return {
         Path("liar_sample/train.tsv"): liar_tsv(liar[liar["split"] == "train"]),
         Path("liar_sample/valid.tsv"): liar_tsv(liar[liar["split"] == "valid"]),
-        Path("truthfulqa_sample.csv"): truthfulqa_csv(truthfulqa.head(N_QUESTIONS)),
+        Path("truthfulqa_sample.csv"): truthfulqa_csv(truthfulqa),
         Path("judged_answers_sample.jsonl"): judged_answers_jsonl(truthfulqa),
         Path("multifc_sample.csv"): multifc.to_csv(index=False, lineterminator="\n"),
     }
