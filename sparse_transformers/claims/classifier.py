@@ -12,7 +12,6 @@ al. 2017, arXiv:1706.04599 (temperature scaling).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -113,7 +112,7 @@ class ClaimClassifier:
         device: str = "auto",
         say: Callable[[str], object] = lambda step: None,
         progress: bool = False,
-    ) -> Self:
+    ) -> "ClaimClassifier":
         """Train all readers, and find out how sure they may be.
 
         Args:

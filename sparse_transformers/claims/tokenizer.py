@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from sparse_transformers.claims.text_rows import (
     Row,
@@ -23,6 +23,7 @@ from sparse_transformers.utils.runtime import atomic_write_text
 TOKENIZER_FILE = "tokenizer.json"
 
 
+@runtime_checkable
 class TextTokenizer(Protocol):
     """What `WordTokenizer` and `ByteTokenizer` have in common.
 

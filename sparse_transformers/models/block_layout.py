@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ Positions = Any  # an int, or an integer tensor of any shape that broadcasts
 Ranges = list[tuple[Positions, Positions]]
 
 
+@runtime_checkable
 class PositionRule(Protocol):
     """The methods of a pattern that a layout calls; see `AttentionPattern`."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -27,7 +27,7 @@ class SavableModel(Protocol):
         """Write `config.json` and `model.safetensors`."""
 
     @classmethod
-    def from_pretrained(cls, folder: Path) -> Self:
+    def from_pretrained(cls, folder: Path) -> "SavableModel":
         """Read what `save_pretrained` wrote."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -101,6 +101,7 @@ class Evaluation:
         return nats_to_bits(self.loss_nats)
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the trainer needs to know about a task.
 
