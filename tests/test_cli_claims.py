@@ -77,7 +77,9 @@ def test_experts_take_the_place_of_the_feed_forward_part(tmp_path, capsys):
 def test_history_is_read_only_when_asked_for_and_then_labelled(tmp_path, capsys):
     options = ("--metadata", "--history", "--output", str(tmp_path / "claims"))
     assert train(*options) == 0
-    assert "(LEAKS: the credit history counts the verdicts to be predicted)" in capsys.readouterr().out
+    assert (
+        "(LEAKS: the credit history counts the verdicts to be predicted)" in capsys.readouterr().out
+    )
     assert "history" in ClaimClassifier.load(tmp_path / "claims").config.fields
 
 
@@ -167,4 +169,7 @@ def test_metadata_that_is_not_there_is_refused(tmp_path, capsys):
     ]
     file.write_text("\n".join(map(json.dumps, lines)))
     assert main(["train-claims", "--judged", str(file), "--metadata"]) == 2
-    assert "judged answers must have metadata, which the options ask for, has none" in capsys.readouterr().err
+    assert (
+        "judged answers must have metadata, which the options ask for, has none"
+        in capsys.readouterr().err
+    )

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sparse_transformers.models.evaluation_mode import evaluation_mode
-from sparse_transformers.training.data import pad_texts
+from sparse_transformers.training.padding import pad_tokens
 
 PROMPT = "Q: {question}\nA:"
 """The text before the answer; `{question}` is replaced by the question."""
@@ -57,14 +57,14 @@ def answer_log_probabilities(
         raise ValueError(f"answers must not be empty, got an empty one at index {empty[0]}")
 
     prompts = [prompt.replace("{question}", question) for question in questions]
-    texts = [before + " " + answer for before, answer in zip(prompts, answers, strict=True)]
+    texts = [f"{before} {answer}".encode() for before, answer in zip(prompts, answers, strict=True)]
     n_prompt = torch.tensor([len(before.encode()) for before in prompts])
-    n_bytes = torch.tensor([len(text.encode()) for text in texts])
+    n_bytes = torch.tensor([len(text) for text in texts])
     device = next(model.parameters()).device
     scores = torch.empty(len(texts), dtype=torch.float64)
     with evaluation_mode(model):
         for rows in n_bytes.argsort().split(batch_size):
-            ids, _ = pad_texts([texts[row] for row in rows], int(n_bytes[rows].max()))
+            ids, _ = pad_tokens([list(texts[row]) for row in rows], int(n_bytes[rows].max()))
             # A causal model does not attend to the padding, which follows all scored bytes.
             log_probs = model(ids[:, :-1].to(device)).float().log_softmax(-1).cpu()
             of_bytes = log_probs.gather(-1, ids[:, 1:, None])[..., 0].double()

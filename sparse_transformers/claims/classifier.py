@@ -45,7 +45,7 @@ from sparse_transformers.models.pretrained import (
     save_folder,
 )
 from sparse_transformers.training.checkpoint import recover_checkpoint, replaced_folder
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.training.task import Batch
 from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.records import from_json, to_json

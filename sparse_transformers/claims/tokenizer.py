@@ -17,7 +17,7 @@ from sparse_transformers.claims.text_rows import (
     read_fields,
     words_by_field,
 )
-from sparse_transformers.training.data import PADDING
+from sparse_transformers.training.padding import PADDING
 from sparse_transformers.utils.runtime import atomic_write_text
 
 TOKENIZER_FILE = "tokenizer.json"

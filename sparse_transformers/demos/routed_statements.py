@@ -15,7 +15,7 @@ from sparse_transformers.demos.expert_router import expert_names
 from sparse_transformers.demos.statements import encode_statements
 from sparse_transformers.models.experts.layer import record_experts
 from sparse_transformers.models.experts.routing import Routing
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.utils.metrics.experts.focus import expert_class_table, expert_focus
 
 

@@ -17,8 +17,9 @@ from sparse_transformers.models.checks import check_whole
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
-    LogitsAndTargets,
     evaluate_predictions,
+    next_token_batch,
+    predict_next_tokens,
 )
 from sparse_transformers.utils.datasets.statement_kinds import (
     END,
@@ -107,14 +108,15 @@ class StatementTask:
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
         n_rows = len(self.corpus.train)
         rows = np.random.default_rng([seed, step]).integers(n_rows, size=batch_size)
-        return _next_word_batch(self.corpus.train[rows])
+        return next_token_batch(self.corpus.train[rows])
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return F.cross_entropy(*_predict_words(model, batch))
+        return F.cross_entropy(*predict_next_tokens(model, batch))
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
         rows = self.corpus.valid[: self.max_valid_rows]
-        return evaluate_predictions(model, _predict_words, _next_word_batch(rows).split(batch_size))
+        batches = next_token_batch(rows).split(batch_size)
+        return evaluate_predictions(model, predict_next_tokens, batches)
 
     def description(self) -> dict[str, Any]:
         return {
@@ -211,15 +213,6 @@ def _label_tokens(
 def _cut_rows(tokens: np.ndarray, seq_len: int) -> Tensor:
     n_rows = len(tokens) // (seq_len + 1)
     return torch.from_numpy(tokens[: n_rows * (seq_len + 1)]).view(n_rows, seq_len + 1)
-
-
-def _predict_words(model: nn.Module, batch: Batch) -> LogitsAndTargets:
-    logits = model(batch.input_ids)  # (batch, seq, vocab)
-    return logits.flatten(0, 1).float(), batch.targets.flatten()
-
-
-def _next_word_batch(rows: Int[Tensor, "batch seq+1"]) -> Batch:
-    return Batch(input_ids=rows[:, :-1], targets=rows[:, 1:])
 
 
 def _bytes(rows: Tensor) -> bytes:

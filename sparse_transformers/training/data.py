@@ -1,16 +1,12 @@
 """Bytes to train on: any file, the text that ships with Python, and how a corpus is cut."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
-
-PADDING = 0
-"""The token that fills up short rows."""
 
 
 def load_bytes(path: str | Path) -> UInt8[Tensor, "length"]:
@@ -39,45 +35,6 @@ def default_text() -> str:
 def text_to_bytes(text: str) -> UInt8[Tensor, "length"]:
     """The UTF-8 bytes of `text`."""
     return _as_tensor(text.encode())
-
-
-def pad_texts(
-    texts: Sequence[str], seq_len: int
-) -> tuple[Int[Tensor, "texts seq"], Bool[Tensor, "texts seq"]]:
-    """Texts as rows of UTF-8 bytes, cut or zero-padded on the right to `seq_len`.
-
-    Returns:
-        The ids, and the attention mask that is True on the bytes of the text.
-    """
-    if seq_len < 1:
-        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
-    ids = torch.zeros(len(texts), seq_len, dtype=torch.long)
-    mask = torch.zeros(len(texts), seq_len, dtype=torch.bool)
-    for row, text in enumerate(texts):
-        content = text.encode()[:seq_len]
-        if not content:
-            raise ValueError(f"texts must not be empty, got an empty text at index {row}")
-        ids[row, : len(content)] = _as_tensor(content)
-        mask[row, : len(content)] = True
-    return ids, mask
-
-
-def pad_tokens(
-    rows: Sequence[Sequence[int]], max_tokens: int
-) -> tuple[Int[Tensor, "rows seq"], Bool[Tensor, "rows seq"]]:
-    """Rows of tokens as one tensor, cut to `max_tokens`, padded on the right to the longest.
-
-    Returns:
-        The ids, and the mask that is True on tokens of the row.
-    """
-    longest = min(max_tokens, max(map(len, rows), default=1))
-    ids = torch.full((len(rows), longest), PADDING)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for nth, row in enumerate(rows):
-        tokens = torch.tensor(row[:longest])
-        ids[nth, : len(tokens)] = tokens
-        mask[nth, : len(tokens)] = True
-    return ids, mask
 
 
 class ByteCorpus:

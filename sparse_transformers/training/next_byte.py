@@ -3,15 +3,16 @@
 from typing import Any
 
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
-    LogitsAndTargets,
     evaluate_predictions,
+    next_token_batch,
+    predict_next_tokens,
 )
 
 
@@ -39,20 +40,20 @@ class NextByteTask:
         self.max_valid_windows = max_valid_windows
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        return _next_byte_batch(
-            self.corpus.random_windows(step, n_windows=batch_size, seq_len=self.seq_len, seed=seed)
+        windows = self.corpus.random_windows(
+            step, n_windows=batch_size, seq_len=self.seq_len, seed=seed
         )
+        return next_token_batch(windows.long())
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return F.cross_entropy(*_predict_bytes(model, batch))
+        return F.cross_entropy(*predict_next_tokens(model, batch))
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
         windows = self.corpus.valid_windows(
             max_windows=self.max_valid_windows, seq_len=self.seq_len
         )
-        return evaluate_predictions(
-            model, _predict_bytes, _next_byte_batch(windows).split(batch_size)
-        )
+        batches = next_token_batch(windows.long()).split(batch_size)
+        return evaluate_predictions(model, predict_next_tokens, batches)
 
     def description(self) -> dict[str, Any]:
         return {
@@ -63,13 +64,3 @@ class NextByteTask:
             "valid_bytes": len(self.corpus.valid),
             "corpus_sha256": self.corpus.sha256(),
         }
-
-
-def _predict_bytes(model: nn.Module, batch: Batch) -> LogitsAndTargets:
-    logits = model(batch.input_ids)  # (batch, seq, vocab)
-    return logits.flatten(0, 1).float(), batch.targets.flatten()
-
-
-def _next_byte_batch(windows: UInt8[Tensor, "batch seq+1"]) -> Batch:
-    ids = windows.long()
-    return Batch(input_ids=ids[:, :-1], targets=ids[:, 1:])

@@ -123,6 +123,17 @@ class Task(Protocol):
         """What must be the same for a run to be resumed: JSON values, named for error messages."""
 
 
+def next_token_batch(rows: Int[Tensor, "batch seq+1"]) -> Batch:
+    """Rows to predict each token from those before it; the first token has no prediction."""
+    return Batch(input_ids=rows[:, :-1], targets=rows[:, 1:])
+
+
+def predict_next_tokens(model: nn.Module, batch: Batch) -> LogitsAndTargets:
+    """The logits and the targets of all tokens of a batch, for a model that returns logits."""
+    logits = model(batch.input_ids)  # (batch, seq, vocab)
+    return logits.flatten(0, 1).float(), batch.targets.flatten()
+
+
 def nats_to_bits(nats: float) -> float:
     """Convert a cross-entropy; per byte, bits are what the best possible compressor would need."""
     return nats / math.log(2)

@@ -13,7 +13,7 @@ from sparse_transformers.claims.tokenizer import (
     save_tokenizer,
     tokenizer_from_dict,
 )
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 
 FIELDS = ("question", "answer")
 ROWS = [

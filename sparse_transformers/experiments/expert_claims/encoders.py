@@ -24,7 +24,7 @@ from sparse_transformers.interpretability.routing_statistics import RoutingStati
 from sparse_transformers.models.experts.layer import record_experts
 from sparse_transformers.models.experts.router import Router
 from sparse_transformers.models.sparse_transformer import SparseTransformer
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.training.task import Batch
 
 ROWS_AT_ONCE = 256
