@@ -1,4 +1,4 @@
-"""Bytes to train on: any file, the text that ships with Python, and how a corpus is cut."""
+"""Bytes to train on: any file, or the text that ships with Python, cut into windows."""
 
 import hashlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def default_text() -> str:
 
     About 470,000 characters; the exact text depends on the version of Python.
     """
-    from pydoc_data.topics import topics  # 0.7 MB of source: only for those who ask
+    from pydoc_data.topics import topics  # imported on use: 0.7 MB of source
 
     return "\n\n".join(topics[name] for name in sorted(topics))
 
@@ -41,12 +41,25 @@ class ByteCorpus:
     """A sequence of bytes, split by position: the end of it is for validation.
 
     A window of `seq_len` predictions takes `seq_len + 1` bytes: each byte is predicted from those
-    before it, and the first is only read.
+    before it, and the first has no prediction.
+
+    >>> import torch
+    >>> import sparse_transformers as st
+    >>> corpus = st.ByteCorpus(torch.arange(200, dtype=torch.uint8), valid_fraction=0.1)
+    >>> len(corpus.train), len(corpus.valid)
+    (180, 20)
+    >>> corpus.random_windows(0, n_windows=4, seq_len=8, seed=0).shape
+    torch.Size([4, 9])
+
+    `ByteCorpus.from_file` reads any file.
 
     Args:
-        content: the bytes.
-        name: what error messages call the corpus, such as the file's path.
-        valid_fraction: the share at the end that is never trained on.
+        content: the bytes, one-dimensional, of dtype uint8.
+        name: the name of the corpus in error messages, such as the file's path.
+        valid_fraction: the share at the end that is never trained on, between 0 and 1.
+
+    Raises:
+        ValueError: the content has another shape or dtype, or the fraction is out of range.
     """
 
     def __init__(
@@ -66,7 +79,16 @@ class ByteCorpus:
 
     @classmethod
     def from_file(cls, path: str | Path, *, valid_fraction: float = 0.1) -> "ByteCorpus":
-        """The corpus in any file, text or not."""
+        """The bytes of any file, text or not.
+
+        Args:
+            path: the file.
+            valid_fraction: the share at the end that is never trained on, between 0 and 1.
+
+        Raises:
+            OSError: the file is missing or cannot be read.
+            ValueError: the file is empty, or the fraction is out of range.
+        """
         return cls(load_bytes(path), name=str(path), valid_fraction=valid_fraction)
 
     def check_holds_windows(self, seq_len: int) -> None:
@@ -83,7 +105,7 @@ class ByteCorpus:
     def random_windows(
         self, step: int, *, n_windows: int, seq_len: int, seed: int
     ) -> UInt8[Tensor, "windows seq+1"]:
-        """Windows from uniformly drawn places of the training part: a function of (seed, step)."""
+        """Windows from random positions of the training part: a function of (seed, step)."""
         last_start = len(self.train) - seq_len - 1
         starts = np.random.default_rng([seed, step]).integers(0, last_start + 1, size=n_windows)
         return _cut_windows(self.train, torch.from_numpy(starts), seq_len)
@@ -91,8 +113,8 @@ class ByteCorpus:
     def valid_windows(self, *, max_windows: int, seq_len: int) -> UInt8[Tensor, "windows seq+1"]:
         """The same windows every time, spread evenly over the validation part.
 
-        Where `max_windows` suffices for the whole part, they tile it, and each byte is predicted
-        at most once.
+        If `max_windows` is enough for the whole part, the windows tile it without overlap, so each
+        byte is predicted at most once.
         """
         n_windows = min(max_windows, (len(self.valid) - 1) // seq_len)
         last_start = len(self.valid) - seq_len - 1
@@ -100,12 +122,12 @@ class ByteCorpus:
         return _cut_windows(self.valid, starts, seq_len)
 
     def sha256(self) -> str:
-        """The fingerprint by which a resumed run recognises its corpus."""
+        """The hash by which a resumed run recognises its corpus."""
         return hashlib.sha256(self.content.numpy().data).hexdigest()
 
 
 def _as_tensor(content: bytes) -> UInt8[Tensor, "length"]:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor wants a writable copy
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor needs a writable copy
 
 
 def _cut_windows(

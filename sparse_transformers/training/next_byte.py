@@ -17,16 +17,23 @@ from sparse_transformers.training.task import (
 
 
 class NextByteTask:
-    """Predict each byte from those before it.
+    """Predict each byte of a corpus from those before it.
+
+    >>> import torch
+    >>> import sparse_transformers as st
+    >>> corpus = st.ByteCorpus(torch.arange(200, dtype=torch.uint8))
+    >>> batch = st.NextByteTask(corpus, seq_len=8).batch(0, batch_size=4, seed=0)
+    >>> bool((batch.targets == batch.input_ids + 1).all())
+    True
 
     Args:
-        corpus: where the bytes come from.
-        seq_len: how many bytes the model reads, and predicts, in one row.
-        max_valid_windows: validate on at most so many rows. The first bytes of a row have little
-            context, so compare bits per byte at equal `seq_len` only.
+        corpus: the bytes to train and to validate on.
+        seq_len: input bytes, and predictions, per row.
+        max_valid_windows: the largest number of rows to validate on. The first bytes of a row have
+            little context, so compare bits per byte at equal `seq_len` only.
 
     Raises:
-        ValueError: a part of the corpus is shorter than one window.
+        ValueError: a part of the corpus is shorter than one window, or a number is below 1.
     """
 
     target_unit = "byte"

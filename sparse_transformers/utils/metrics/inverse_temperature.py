@@ -7,14 +7,14 @@ temperature is then the best. Stopping a training run early needs an answer for 
 import numpy as np
 
 from sparse_transformers.utils.arrays import Codes, Logits
-from sparse_transformers.utils.metrics.temperature_scaling import fit_temperature
+from sparse_transformers.utils.metrics.temperature_scaling import MIN_TEMPERATURE, fit_temperature
 
 
 def best_inverse_temperature(targets: Codes, logits: Logits) -> float:
     """The factor on the logits at which the targets are most likely.
 
-    It is 1 where no logit exceeds that of the target: the likelihood then grows with the factor
-    without end.
+    It is 1 where no logit exceeds that of the target by more than rounding: the likelihood then
+    grows with the factor without end.
 
     Args:
         targets: class numbers, (rows,).
@@ -25,7 +25,8 @@ def best_inverse_temperature(targets: Codes, logits: Logits) -> float:
     """
     if _never_wrong(targets, logits):
         return 1.0
-    return 1 / fit_temperature(targets, logits, labels=range(logits.shape[1])).temperature
+    temperature = fit_temperature(targets, logits, labels=range(logits.shape[1])).temperature
+    return 1.0 if temperature == MIN_TEMPERATURE else 1 / temperature
 
 
 def loss_when_calibrated(targets: Codes, logits: Logits) -> float:

@@ -37,5 +37,12 @@ def test_ties_remain_at_any_temperature():
     assert loss_when_calibrated(targets, logits) == pytest.approx(np.log(2) / 2)
 
 
+def test_errors_by_rounding_count_as_ties():
+    targets = np.array([0, 0, 0, 1])
+    logits = np.array([[1.0, 0.0], [1e-8, 0.0], [1e-8, 0.0], [1e-9, 0.0]])
+    assert best_inverse_temperature(targets, logits) == 1.0
+    assert loss_when_calibrated(targets, logits) == pytest.approx(np.log(2) * 3 / 4, abs=1e-3)
+
+
 def test_equal_logits_have_the_loss_of_a_uniform_guess():
     assert loss_when_calibrated(np.array([0, 1, 2]), np.zeros((3, 3))) == pytest.approx(np.log(3))
