@@ -118,7 +118,7 @@ def test_claims_of_several_fields_are_json(monkeypatch, tmp_path, capsys):
     assert ask(monkeypatch, folder, json.dumps(row) + "\n") == 0
     assert capsys.readouterr().out.rstrip().endswith("\tIt fell.")
     assert ask(monkeypatch, folder, "It fell.\n") == 2
-    assert "reads the fields statement, metadata, context; write" in capsys.readouterr().err
+    assert "needs the fields statement, metadata, context; write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
