@@ -30,7 +30,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_predict(arguments: argparse.Namespace) -> None:
-    """Print a tab-separated table: the probabilities of the classes, the likeliest one, the claim."""
+    """Print a tab-separated table: probability of each class, likeliest class, and claim."""
     classifier = ClaimClassifier.load(arguments.classifier)
     name = "standard input" if arguments.file == "-" else arguments.file
     content = sys.stdin.buffer.read() if arguments.file == "-" else Path(name).read_bytes()

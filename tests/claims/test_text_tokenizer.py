@@ -37,7 +37,7 @@ ROWS = [
         (" \t\n", []),
     ],
 )
-def test_words_are_what_a_reader_would_call_words(text, words):
+def test_words_are_those_of_ordinary_english(text, words):
     assert split_words(text) == words
 
 
