@@ -9,21 +9,21 @@ import pytest
 from sparse_transformers.claims.classifier import ClaimClassifier
 from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
-    NGramReader,
-    TransformerReader,
+    NGramMember,
+    TransformerMember,
 )
+from sparse_transformers.claims.presets import ClaimPresets
 from sparse_transformers.cli import main
 from sparse_transformers.commands import train_claims
-from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 
 
 @pytest.fixture(autouse=True)
-def small_readers(monkeypatch):
+def small_members(monkeypatch):
     quick = ClaimClassifierConfig(
-        transformer=TransformerReader(d_model=8, epochs=1), ngrams=NGramReader(epochs=2), folds=2
+        transformer=TransformerMember(d_model=8, epochs=1), ngrams=NGramMember(epochs=2), folds=2
     )
-    settings = ClaimEvaluationSettings(claims=quick, answers=quick, invented=quick)
-    monkeypatch.setattr(train_claims, "ClaimEvaluationSettings", lambda: settings)
+    presets = ClaimPresets(claims=quick, answers=quick, invented=quick)
+    monkeypatch.setattr(train_claims, "ClaimPresets", lambda: presets)
 
 
 @pytest.fixture
@@ -77,7 +77,9 @@ def test_experts_take_the_place_of_the_feed_forward_part(tmp_path, capsys):
 def test_history_is_read_only_when_asked_for_and_then_labelled(tmp_path, capsys):
     options = ("--metadata", "--history", "--output", str(tmp_path / "claims"))
     assert train(*options) == 0
-    assert "(LEAKS: the credit history counts these very verdicts)" in capsys.readouterr().out
+    assert (
+        "(LEAKS: the credit history counts the verdicts to be predicted)" in capsys.readouterr().out
+    )
     assert "history" in ClaimClassifier.load(tmp_path / "claims").config.fields
 
 
@@ -116,7 +118,7 @@ def test_claims_of_several_fields_are_json(monkeypatch, tmp_path, capsys):
     assert ask(monkeypatch, folder, json.dumps(row) + "\n") == 0
     assert capsys.readouterr().out.rstrip().endswith("\tIt fell.")
     assert ask(monkeypatch, folder, "It fell.\n") == 2
-    assert "reads the fields statement, metadata, context; write" in capsys.readouterr().err
+    assert "needs the fields statement, metadata, context; write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -167,4 +169,7 @@ def test_metadata_that_is_not_there_is_refused(tmp_path, capsys):
     ]
     file.write_text("\n".join(map(json.dumps, lines)))
     assert main(["train-claims", "--judged", str(file), "--metadata"]) == 2
-    assert "judged answers must have metadata to be read" in capsys.readouterr().err
+    assert (
+        "judged answers must have metadata, which the options ask for, has none"
+        in capsys.readouterr().err
+    )

@@ -61,7 +61,7 @@ def test_experts_and_their_router_are_options(capsys):
     model = SparseTransformer.from_pretrained("runs/bytes/best")
     assert model.config.experts == {"num_experts": 4, "router": "switch"}
     total, active = model.num_parameters(), model.num_active_parameters()
-    assert f"{total:,} parameters ({active:,} of them meet a byte)" in capsys.readouterr().out
+    assert f"{total:,} parameters ({active:,} of them active per byte)" in capsys.readouterr().out
 
 
 def test_text_pattern_and_output_have_defaults():

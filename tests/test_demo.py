@@ -9,8 +9,8 @@ import pytest
 import demo
 from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
-    NGramReader,
-    TransformerReader,
+    NGramMember,
+    TransformerMember,
 )
 from sparse_transformers.experiments.evidence_recall.model import Curriculum
 from sparse_transformers.experiments.tour import REPORT
@@ -70,8 +70,8 @@ SMALLER = {
     "dataset_analysis": {"synthetic_rows": 150, "n_shuffles": 99, "n_probe_shuffles": 2},
     "truthfulness_evaluation": {
         "invented": ClaimClassifierConfig(
-            transformer=TransformerReader(d_model=8, epochs=1),
-            ngrams=NGramReader(epochs=1),
+            transformer=TransformerMember(d_model=8, epochs=1),
+            ngrams=NGramMember(epochs=1),
             folds=2,
         ),
         "synthetic_rows": 200,
@@ -101,7 +101,7 @@ SMALLER = {
     "expert_claims": {
         "claims": ClaimEvaluationSettings(
             invented=ClaimClassifierConfig(
-                transformer=TransformerReader(d_model=8, epochs=1), ngrams=None
+                transformer=TransformerMember(d_model=8, epochs=1), ngrams=None
             ),
             synthetic_rows=200,
             n_resamples=19,

@@ -1,1 +1,1 @@
-"""Claims: tables of them, what may be read of a row, and the classifier that is trained on them."""
+"""Claims and their truthfulness: tables, corpora, tokenizers, and a classifier of claims."""

@@ -1,4 +1,4 @@
-"""How probable a byte model finds an answer to a question."""
+"""The probability that a language model of bytes gives to an answer after its question."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sparse_transformers.training.data import pad_texts
+from sparse_transformers.models.evaluation_mode import evaluation_mode
+from sparse_transformers.training.padding import pad_tokens
 
 PROMPT = "Q: {question}\nA:"
-"""What stands before the answer; `{question}` is filled in."""
+"""The text before the answer; `{question}` is replaced by the question."""
 
 
 @torch.no_grad()
@@ -23,19 +24,25 @@ def answer_log_probabilities(
 ) -> Float[Tensor, "answers"]:
     """The log-probability of each answer after its question, in nats, summed over its bytes.
 
-    The sum is not divided by the length, as in TruthfulQA's own scoring; the boundary between
+    As in TruthfulQA's own scoring, the sum is not divided by the length. The boundary between
     prompt and answer is exact, because bytes are the tokens.
+
+    >>> import sparse_transformers as st
+    >>> model = st.SparseTransformer(st.SparseTransformerConfig(d_model=32, n_heads=2, n_layers=1))
+    >>> scores = st.answer_log_probabilities(model, ["What do owls eat?"] * 2, ["Mice.", "Gold."])
+    >>> scores.shape, bool((scores < 0).all())
+    (torch.Size([2]), True)
 
     Args:
         model: a causal language model of bytes, from ids (batch, seq) to logits (batch, seq, 256).
         questions: one for each answer.
-        answers: without the blank before them, which is scored too.
-        prompt: what to put before an answer.
-        batch_size: answers that the model sees at once; those of similar length go together.
+        answers: without a leading blank: one blank is put before each, and is scored too.
+        prompt: the text before the answer; `{question}` is replaced by the question.
+        batch_size: answers per forward pass; those of similar length go together.
 
     Raises:
-        ValueError: not as many questions as answers, an empty answer, or a prompt without its
-            place for the question.
+        ValueError: not as many questions as answers, an empty answer, or a prompt without
+            `{question}`.
 
     Source: Lin, Hilton and Evans 2022, arXiv:2109.07958, section 3.2.
     """
@@ -50,20 +57,18 @@ def answer_log_probabilities(
         raise ValueError(f"answers must not be empty, got an empty one at index {empty[0]}")
 
     prompts = [prompt.replace("{question}", question) for question in questions]
-    texts = [before + " " + answer for before, answer in zip(prompts, answers, strict=True)]
-    n_given = torch.tensor([len(before.encode()) for before in prompts])
-    n_bytes = torch.tensor([len(text.encode()) for text in texts])
+    texts = [f"{before} {answer}".encode() for before, answer in zip(prompts, answers, strict=True)]
+    n_prompt = torch.tensor([len(before.encode()) for before in prompts])
+    n_bytes = torch.tensor([len(text) for text in texts])
     device = next(model.parameters()).device
     scores = torch.empty(len(texts), dtype=torch.float64)
-    was_training = model.training
-    model.eval()
-    for rows in n_bytes.argsort().split(batch_size):
-        ids, _ = pad_texts([texts[row] for row in rows], int(n_bytes[rows].max()))
-        # A causal model does not look at the padding, which stands behind every scored byte.
-        log_probs = model(ids[:, :-1].to(device)).float().log_softmax(-1).cpu()
-        of_bytes = log_probs.gather(-1, ids[:, 1:, None])[..., 0].double()
-        place = torch.arange(1, ids.shape[1])
-        is_answer = (place >= n_given[rows, None]) & (place < n_bytes[rows, None])
-        scores[rows] = (of_bytes * is_answer).sum(1)
-    model.train(was_training)
+    with evaluation_mode(model):
+        for rows in n_bytes.argsort().split(batch_size):
+            ids, _ = pad_tokens([list(texts[row]) for row in rows], int(n_bytes[rows].max()))
+            # A causal model does not attend to the padding, which follows all scored bytes.
+            log_probs = model(ids[:, :-1].to(device)).float().log_softmax(-1).cpu()
+            of_bytes = log_probs.gather(-1, ids[:, 1:, None])[..., 0].double()
+            position = torch.arange(1, ids.shape[1])
+            is_answer = (position >= n_prompt[rows, None]) & (position < n_bytes[rows, None])
+            scores[rows] = (of_bytes * is_answer).sum(1)
     return scores

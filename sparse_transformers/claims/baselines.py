@@ -1,4 +1,4 @@
-"""What to beat: the most common class, and linear models of words and of metadata."""
+"""Baselines: the most common class, and linear models of words and of metadata."""
 
 from collections.abc import Sequence
 
@@ -30,23 +30,24 @@ def bag_of_words_probabilities(
     characters: tuple[int, int] | None = None,
     inverse_regularisation: float = 1.0,
 ) -> Probabilities:
-    """Logistic regression on TF-IDF of each field, as scikit-learn has it.
+    """The predictions of scikit-learn's logistic regression on TF-IDF features of each field.
 
     Args:
         train: the rows to fit to, with a text in each field.
         targets: their class numbers.
-        rows: the rows to judge.
-        fields: which columns to read; those that hold no word in any training row are left out.
-        n_classes: a class that does not occur among the targets has the probability 0.
-        words: the shortest and longest runs of words.
-        characters: the same of characters within words, in the first field; None for none.
+        rows: the rows to predict.
+        fields: the columns to use; those without any word in the training rows are left out.
+        n_classes: number of classes; one that does not occur among the targets has probability 0.
+        words: lengths of the shortest and the longest n-grams of words.
+        characters: likewise for n-grams of characters within words of the first field; None for no
+            such features.
         inverse_regularisation: scikit-learn's `C`.
 
     Returns:
         Probabilities, (rows, classes).
 
     Raises:
-        ValueError: no field holds a word.
+        ValueError: no field holds a word in the training rows.
     """
     used = [field for field in fields if train[field].str.strip().any()]
     if not used:

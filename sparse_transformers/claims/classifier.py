@@ -1,9 +1,9 @@
-"""A classifier of claims that is trained on a few thousand rows, and knows how sure it may be.
+"""A calibrated classifier of claims, trained on a few thousand rows.
 
-Readers of two kinds, a small transformer and votes of n-grams, are trained across folds (see
-`claim_readers.py`). From their judgements on rows that they have not learned from follows how sure
-each kind may be, its temperature. A new text is judged by all of them: each kind says the mean of
-its readers, and the kinds' calibrated logits are averaged.
+It is an ensemble of members of two kinds, small transformers and linear models of n-grams, trained
+across folds (see `members.py`). The temperature of each kind is fitted on the members' predictions
+for rows that they have not learned from. For a new text, the logits of the members of each kind are
+averaged and divided by its temperature, and the results of the kinds are averaged again.
 
 Source: Breiman 1996, "Stacked Regressions", Machine Learning 24 (out-of-fold combination); Guo et
 al. 2017, arXiv:1706.04599 (temperature scaling).
@@ -21,11 +21,11 @@ from sparse_transformers.claims.calibration import ClaimCalibration, Label, cali
 from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.members import (
     OutOfFold,
-    ask_reader,
-    deal_folds,
-    readers_of,
-    train_readers,
-    untrained_readers,
+    assign_folds,
+    members_of,
+    predict_logits,
+    train_members,
+    untrained_members,
 )
 from sparse_transformers.claims.tokenizer import (
     TOKENIZER_FILE,
@@ -44,7 +44,7 @@ from sparse_transformers.models.pretrained import (
     save_folder,
 )
 from sparse_transformers.training.checkpoint import recover_checkpoint, replaced_folder
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.training.task import Batch
 from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.records import from_json, to_json
@@ -52,22 +52,34 @@ from sparse_transformers.utils.records import from_json, to_json
 
 @dataclass(frozen=True, eq=False)
 class FittedClaims:
-    """All that a fitted classifier judges by."""
+    """What a fitted classifier predicts with.
+
+    Attributes:
+        calibration: settings, classes and temperatures.
+        tokenizer: with the vocabulary of the training rows.
+        members: by kind, one for each fold.
+    """
 
     calibration: ClaimCalibration
     tokenizer: TextTokenizer
-    readers: nn.ModuleDict
+    members: nn.ModuleDict
 
 
 class ClaimClassifier:
-    """Learns to classify short texts, or rows of several texts, from labelled ones.
+    """Classifies short texts, or rows of several texts, with calibrated probabilities.
 
-        classifier = ClaimClassifier(ClaimClassifierConfig(fields=("statement", "speaker")))
-        classifier.fit(rows, labels)
-        probabilities = classifier.predict_proba([{"statement": "...", "speaker": "..."}])
+    >>> import sparse_transformers as st
+    >>> rows = ["owls eat mice", "owls eat gold", "cats eat mice", "cats eat gold"] * 5
+    >>> labels = ["true", "false"] * 10
+    >>> config = st.ClaimClassifierConfig(transformer=None, folds=2)
+    >>> classifier = st.ClaimClassifier(config).fit(rows, labels, device="cpu")
+    >>> classifier.predict(["dogs eat mice", "dogs eat gold"])
+    ['true', 'false']
+    >>> classifier.predict_proba(["dogs eat mice"]).shape
+    (1, 2)
 
     Args:
-        config: how; by default it reads one text per row.
+        config: how to tokenize and to train; by default each row is one text.
     """
 
     def __init__(self, config: ClaimClassifierConfig | None = None) -> None:
@@ -85,21 +97,23 @@ class ClaimClassifier:
         """What was learned.
 
         Raises:
-            RuntimeError: nothing yet.
+            RuntimeError: the classifier has not been fitted.
         """
         if self._fitted is None:
-            raise RuntimeError("the classifier has learned nothing yet: call fit or load")
+            raise RuntimeError("the classifier must be fitted first: call fit or load")
         return self._fitted
 
     @property
     def out_of_fold(self) -> OutOfFold:
-        """The readers' judgements on the training rows, by which they were calibrated.
+        """The members' predictions for the training rows, on which they were calibrated.
 
         Raises:
-            RuntimeError: there are none before `fit`, and none after `load`, for none are saved.
+            RuntimeError: there are none before `fit`, and none after `load`: they are not saved.
         """
         if self._out_of_fold is None:
-            raise RuntimeError("only a classifier that was just fitted knows its training rows")
+            raise RuntimeError(
+                "only a classifier that was just fitted has predictions for its training rows"
+            )
         return self._out_of_fold
 
     def fit(
@@ -113,17 +127,20 @@ class ClaimClassifier:
         say: Callable[[str], object] = lambda step: None,
         progress: bool = False,
     ) -> "ClaimClassifier":
-        """Train all readers, and find out how sure they may be.
+        """Train all members and calibrate them.
 
         Args:
             rows: texts if the configuration names one field, else mappings from fields to texts.
             labels: one per row: strings, whole numbers or truth values.
-            classes: the labels in the order of the columns; None sorts those that occur.
-            groups: rows of one group (the answers to one question) are never on both sides of a
-                fold; None if rows have nothing in common that new ones would not have.
-            device: where to train; see `TrainingConfig`.
-            say: is told what comes next.
-            progress: show a progress bar for each reader.
+            classes: the labels in the order of the columns; None for those that occur, sorted.
+            groups: the group of each row. Rows of one group (the answers to one question) are
+                always in the same fold; None if the rows are independent.
+            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+            say: called with a line of text before each step.
+            progress: show a progress bar for each member.
+
+        Returns:
+            The classifier itself.
 
         Raises:
             ValueError: the arguments differ in length, a row lacks a field, a label is not among
@@ -136,11 +153,11 @@ class ClaimClassifier:
                 f"labels must be one for each of the {len(rows)} rows, got {len(targets)}"
             )
         _check_every_class_in_every_fold(known, targets, self.config.folds)
-        folds = deal_folds(targets, self.config.folds, groups=groups, seed=self.config.seed)
+        folds = assign_folds(targets, self.config.folds, groups=groups, seed=self.config.seed)
         tokenizer = _make_tokenizer(rows, self.config)
-        readers = untrained_readers(self.config, tokenizer, len(known))
-        out_of_fold = train_readers(
-            readers,
+        members = untrained_members(self.config, tokenizer, len(known))
+        out_of_fold = train_members(
+            members,
             self.config,
             _as_batch(rows, targets, tokenizer, self.config.max_tokens),
             folds,
@@ -150,32 +167,32 @@ class ClaimClassifier:
             progress=progress,
         )
         calibration = calibrate(self.config, known, out_of_fold)
-        self._fitted = FittedClaims(calibration, tokenizer, readers)
+        self._fitted = FittedClaims(calibration, tokenizer, members)
         self._out_of_fold = out_of_fold
         return self
 
-    def predict_proba(self, rows: Sequence[Row], *, reader: str | None = None) -> Probabilities:
+    def predict_proba(self, rows: Sequence[Row], *, kind: str | None = None) -> Probabilities:
         """Calibrated probabilities, (rows, classes).
 
         Args:
             rows: as for `fit`.
-            reader: the kind that judges, "transformer" or "ngrams"; None for all.
+            kind: the kind of member to use, "transformer" or "ngrams"; None for all.
 
         Raises:
-            ValueError: a row lacks a field, or there is no such reader.
+            ValueError: a row lacks a field, or there is no such kind of member.
             RuntimeError: the classifier has not been fitted.
         """
         fitted = self.fitted
+        kinds = fitted.calibration.kinds(kind)
         if not len(rows):
             return np.empty((0, len(self.classes)))
-        kinds = fitted.calibration.kinds(reader)
         no_targets = np.zeros(len(rows), dtype=np.intp)
         batch = _as_batch(rows, no_targets, fitted.tokenizer, self.config.max_tokens)
         logits = {
-            kind: np.mean(
-                [ask_reader(model, batch) for model in readers_of(fitted.readers, kind)], axis=0
+            each: np.mean(
+                [predict_logits(model, batch) for model in members_of(fitted.members, each)], axis=0
             )
-            for kind in kinds
+            for each in kinds
         }
         return combine(fitted.calibration, logits)
 
@@ -183,42 +200,49 @@ class ClaimClassifier:
         """The most probable label of each row."""
         return [self.classes[best] for best in self.predict_proba(rows).argmax(1)]
 
-    def out_of_fold_proba(self, *, reader: str | None = None) -> Probabilities:
-        """The same for the training rows, by readers that have not learned from the row.
+    def out_of_fold_proba(self, *, kind: str | None = None) -> Probabilities:
+        """Calibrated probabilities of the training rows, each by members that have not seen it.
 
-        It is what cross-validation measures, but for the few temperatures and stopping times that
-        were chosen on these rows, and for being the word of one reader of each kind, not of all.
-        """
-        calibration, judged = self.fitted.calibration, self.out_of_fold
-        return combine(
-            calibration, {kind: judged.logits[kind] for kind in calibration.kinds(reader)}
-        )
+        They serve as cross-validation with two differences: a few temperatures and stopping times
+        were chosen on the same rows, and each row is predicted by one member of each kind instead
+        of all members.
 
-    def save(self, folder: str | Path) -> None:
-        """Write the classifier as a folder of three files, whole or not at all.
+        Args:
+            kind: the kind of member to use, "transformer" or "ngrams"; None for all.
 
         Raises:
-            FileExistsError: the folder holds something else, which would be lost.
+            ValueError: there is no such kind of member.
+            RuntimeError: the classifier has not been fitted, or comes from `load`.
+        """
+        calibration, out_of_fold = self.fitted.calibration, self.out_of_fold
+        kinds = calibration.kinds(kind)
+        return combine(calibration, {each: out_of_fold.logits[each] for each in kinds})
+
+    def save(self, folder: str | Path) -> None:
+        """Write the classifier as a folder of three files; if that fails, an older one is kept.
+
+        Raises:
+            FileExistsError: the folder holds other files, which would be lost.
             OSError: the folder cannot be written.
             RuntimeError: the classifier has not been fitted.
         """
         fitted, folder = self.fitted, Path(folder).resolve()
         present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        if strangers := sorted(present - {CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE}):
+        if others := sorted(present - {CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE}):
             raise FileExistsError(
-                f"{folder} must be new, or hold a claim classifier, got {', '.join(strangers)}"
+                f"{folder} must be new, or hold a claim classifier, got {', '.join(others)}"
             )
         with replaced_folder(folder) as unfinished:
-            save_folder(unfinished, to_json(fitted.calibration), fitted.readers)
+            save_folder(unfinished, to_json(fitted.calibration), fitted.members)
             save_tokenizer(fitted.tokenizer, unfinished)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ClaimClassifier":
-        """The classifier that `save` wrote; it gives the same probabilities, bit for bit.
+        """The classifier that `save` wrote; its probabilities are the same, bit for bit.
 
         Raises:
             FileNotFoundError: a file is missing.
-            ValueError: a file is damaged, or does not fit the others.
+            ValueError: a file is damaged, or the files do not fit together.
         """
         folder = Path(folder).resolve()
         recover_checkpoint(folder)
@@ -229,17 +253,17 @@ class ClaimClassifier:
         config, tokenizer = calibration.config, load_tokenizer(folder)
         if (
             tokenizer.fields != config.fields
-            or calibration.sharpness.keys() != config.readers.keys()
+            or calibration.inverse_temperatures.keys() != config.members.keys()
         ):
             raise ValueError(
                 f"the files of {folder} must fit together, got the fields {tokenizer.fields} for "
-                f"{config.fields}, and temperatures of {', '.join(calibration.sharpness)} for "
-                f"{', '.join(config.readers)}"
+                f"{config.fields}, and temperatures of {', '.join(calibration.kinds())} for "
+                f"{', '.join(config.members)}"
             )
-        readers = untrained_readers(config, tokenizer, len(calibration.classes))
-        load_weights(folder, readers)
+        members = untrained_members(config, tokenizer, len(calibration.classes))
+        load_weights(folder, members)
         classifier = cls(config)
-        classifier._fitted = FittedClaims(calibration, tokenizer, readers)
+        classifier._fitted = FittedClaims(calibration, tokenizer, members)
         return classifier
 
 

@@ -1,4 +1,4 @@
-"""What a claim classifier is made of, as plain values."""
+"""The settings of a claim classifier and of its members."""
 
 import json
 from collections.abc import Mapping
@@ -12,23 +12,25 @@ TOKENIZERS = ("words", "bytes")
 
 
 @dataclass(frozen=True)
-class TransformerReader:
+class TransformerMember:
     """A small encoder: a `SparseTransformer` that is not causal, with a linear `TruthfulnessHead`.
 
+    The defaults suit a few thousand short texts: with so few, strong regularisation is needed.
+
     Attributes:
-        d_model: width.
-        n_heads: heads per block.
-        n_layers: blocks.
-        attention: name of the pattern.
-        attention_options: of the pattern.
+        d_model: width of the encoder.
+        n_heads: attention heads per block.
+        n_layers: number of blocks.
+        attention: name of the attention pattern, one of `PATTERNS`.
+        attention_options: options of the pattern, such as `{"window_size": 16}`.
         d_ff: width inside the feed-forward part; None for `4 * d_model`.
-        experts: what takes the place of that part in every block, as `MoELayer` takes it:
-            `{"num_experts": 8, "router": "top_k", "d_ff": 128}`; None for no experts.
-        dropout: of channels.
-        token_dropout: of whole words. With a few thousand texts, much of it.
-        epochs: how often each row is seen.
-        learning_rate: the largest.
-        weight_decay: likewise strong, for the same reason.
+        experts: arguments of the `MoELayer` that replaces the feed-forward part of every block,
+            such as `{"num_experts": 8, "router": "top_k", "d_ff": 128}`; None for no experts.
+        dropout: share of activations dropped in training.
+        token_dropout: share of the tokens whose embedding is dropped in training.
+        epochs: passes over the training rows, if training does not stop early.
+        learning_rate: the largest of the schedule.
+        weight_decay: of AdamW, on matrices only.
 
     Raises:
         ValueError: a size is out of range, or the attention, the router or an option is unknown.
@@ -55,7 +57,7 @@ class TransformerReader:
         self.model_config(vocab_size=1, num_classes=2)
 
     def model_config(self, *, vocab_size: int, num_classes: int) -> SparseTransformerConfig:
-        """The encoder for so many words and classes."""
+        """The configuration of the encoder for a vocabulary and a number of classes."""
         return SparseTransformerConfig(
             vocab_size=vocab_size,
             d_model=self.d_model,
@@ -72,11 +74,11 @@ class TransformerReader:
             linear_head=True,
         )
 
-    def with_experts(self, num_experts: int, *, top_k: int = 2) -> "TransformerReader":
-        """The same reader with experts of which each token meets as many weights as before.
+    def with_experts(self, num_experts: int, *, top_k: int = 2) -> "TransformerMember":
+        """The same member with experts, and with as many active weights per token as before.
 
-        Each token is read by `top_k` experts, each of which is 1 / `top_k` as wide as the dense
-        feed-forward part. What comes on top are the weights of the router.
+        Each token is routed to `top_k` experts, each of which is 1 / `top_k` as wide as the dense
+        feed-forward part. Only the weights of the router are added to what a token uses.
 
         Raises:
             ValueError: the width cannot be divided by `top_k`, or there are too few experts.
@@ -91,21 +93,22 @@ class TransformerReader:
 
     @property
     def inner_width(self) -> int:
-        """Width inside the feed-forward part, or inside an expert that does not say its own."""
+        """Width inside the feed-forward part, or inside an expert without a width of its own."""
         return 4 * self.d_model if self.d_ff is None else self.d_ff
 
 
 @dataclass(frozen=True)
-class NGramReader:
-    """Votes of words and of pairs of words: an `NGramClassifier`.
+class NGramMember:
+    """A linear model of single words and pairs of words: an `NGramClassifier`.
 
     Attributes:
-        max_n: the longest run of words.
+        max_n: length of the longest n-gram, in tokens.
         n_buckets: rows of the hash table.
-        dropout: of runs.
-        epochs: how often each row is seen.
-        learning_rate: the largest; high, since most runs are rare and move seldom.
-        weight_decay: of the votes.
+        dropout: share of the n-grams dropped in training.
+        epochs: passes over the training rows, if training does not stop early.
+        learning_rate: the largest of the schedule; high, because most n-grams are rare and their
+            weights get few updates.
+        weight_decay: of AdamW, on the weights of the n-grams.
     """
 
     max_n: int = 2
@@ -118,26 +121,36 @@ class NGramReader:
 
 @dataclass(frozen=True)
 class ClaimClassifierConfig:
-    """How to read claims, and how to learn from them.
+    """How a `ClaimClassifier` turns rows into tokens, and how its members are trained.
+
+    >>> import sparse_transformers as st
+    >>> config = st.ClaimClassifierConfig(fields=("statement", "speaker"), folds=3)
+    >>> list(config.members)
+    ['transformer', 'ngrams']
+    >>> st.ClaimClassifierConfig.from_dict(config.to_dict()) == config
+    True
 
     Attributes:
-        fields: which fields of a row are read, in this order.
-        tokenizer: "words" or "bytes".
-        min_count: in how many rows a field must hold a word for it to be known.
-        mark_repeats: see `WordTokenizer`.
-        max_tokens: longer rows are cut.
-        transformer: the one kind of reader; None for none.
-        ngrams: the other kind of reader; None for none.
-        folds: readers of each kind. Each of them learns from all parts of the training rows but
-            one, and that one decides when it stops and how sure it may be.
-        batch_size: rows per step.
-        patience: validations, two per epoch, that a reader goes on without getting better.
-        balanced: whether rare classes weigh as much as frequent ones. The probabilities are then
-            those of a world in which all classes are equally frequent.
-        seed: of folds, weights, batches and dropout.
+        fields: the fields of a row that are used, in this order.
+        tokenizer: "words" (a vocabulary of the training rows) or "bytes" (UTF-8).
+        min_count: in at least so many rows a field must hold a word for the word to be in the
+            vocabulary.
+        mark_repeats: whether a word that an earlier field holds too is a token of its own, such as
+            a word of the answer that the question holds; only with "words".
+        max_tokens: rows are cut to so many tokens.
+        transformer: settings of the transformer members; None for no such members.
+        ngrams: settings of the n-gram members; None for no such members.
+        folds: number of folds, and of members of each kind. Each member learns from all folds but
+            one, on which it is validated and calibrated.
+        batch_size: rows per optimiser step.
+        patience: a member stops after so many validations without a lower loss; there are two
+            validations per epoch.
+        balanced: whether the loss gives all classes the same total weight. The probabilities are
+            then those for equally frequent classes.
+        seed: of the folds, the initial weights, the batches and the dropout.
 
     Raises:
-        ValueError: a value is out of range, or there is no reader.
+        ValueError: a value is out of range, or both `transformer` and `ngrams` are None.
     """
 
     fields: tuple[str, ...] = ("text",)
@@ -145,8 +158,8 @@ class ClaimClassifierConfig:
     min_count: int = 2
     mark_repeats: bool = False
     max_tokens: int = 128
-    transformer: TransformerReader | None = field(default_factory=TransformerReader)
-    ngrams: NGramReader | None = field(default_factory=NGramReader)
+    transformer: TransformerMember | None = field(default_factory=TransformerMember)
+    ngrams: NGramMember | None = field(default_factory=NGramMember)
     folds: int = 5
     batch_size: int = 64
     patience: int = 2
@@ -161,7 +174,7 @@ class ClaimClassifierConfig:
             )
         if self.mark_repeats and self.tokenizer != "words":
             raise ValueError(f"mark_repeats needs the tokenizer 'words', got {self.tokenizer!r}")
-        if not self.readers:
+        if not self.members:
             raise ValueError("transformer or ngrams must be given, got None for both")
         least = {"min_count": 1, "max_tokens": 1, "folds": 2, "batch_size": 1, "patience": 1}
         for name, smallest in least.items():
@@ -169,10 +182,10 @@ class ClaimClassifierConfig:
                 raise ValueError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
 
     @property
-    def readers(self) -> dict[str, TransformerReader | NGramReader]:
-        """The kinds of reader that there are, by the name of their field."""
+    def members(self) -> dict[str, TransformerMember | NGramMember]:
+        """The settings of each kind of member that is not None: "transformer", "ngrams"."""
         kinds = {"transformer": self.transformer, "ngrams": self.ngrams}
-        return {name: reader for name, reader in kinds.items() if reader is not None}
+        return {kind: settings for kind, settings in kinds.items() if settings is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values, which `from_dict` takes back."""

@@ -1,4 +1,4 @@
-"""What a classifier may read of a table of claims, and what it is asked."""
+"""A table of claims as inputs and labels: the fields, the classes and the groups of its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +11,29 @@ from sparse_transformers.utils.dataset_loaders import LIAR_HISTORY, LIAR_LABELS
 TEXT, METADATA, HISTORY = "text", "metadata", "history"
 
 LIAR_METADATA = ("subject", "speaker", "speaker_job", "state_info", "party_affiliation")
-MOST_COUNTED = 20  # higher counts are rare, and would each be a word of its own
+MOST_COUNTED = 20  # higher counts are rare, and each would be a word of its own
 
 
 @dataclass(frozen=True, eq=False)
 class ClaimCorpus:
-    """A table of claims, ready to be learned from.
+    """Training rows and held-out rows of a table of claims.
 
     Attributes:
-        name: of the data set.
-        train: rows with a text in every field; in the same order as `train_labels`.
-        valid: likewise.
-        train_labels: of the rows to learn from.
-        valid_labels: of the rows that are held out.
-        classes: the labels, from the least to the most truthful.
-        truthful: those that count as truthful where two classes are wanted.
-        fields: by part (text, metadata, history): the fields to read.
-        group: the column whose values belong together (a speaker, a question).
-        valid_groups: its values in the held-out rows.
-        train_groups: its values in the rows to learn from, if those of `valid` are all different
-            ones: then cross-validation must keep them apart too. None otherwise.
-        mark_repeats: whether words that a later field repeats are told apart.
+        name: name of the data set.
+        train: the training rows, with a text in every field.
+        valid: the held-out rows, likewise.
+        train_labels: the labels of `train`, in the same order.
+        valid_labels: the labels of `valid`, in the same order.
+        classes: all labels, from the least to the most truthful.
+        truthful: the labels that count as truthful in a task of two classes.
+        fields: the fields of each part (text, metadata, history).
+        group: the column whose equal values mark rows that are not independent, such as the
+            speaker or the question.
+        valid_groups: its values in `valid`.
+        train_groups: its values in `train`, if `valid` has none of them: cross-validation must then
+            keep groups whole, too. None otherwise.
+        mark_repeats: whether a word of a later field that an earlier one holds too is a token of
+            its own.
     """
 
     name: str
@@ -48,20 +50,20 @@ class ClaimCorpus:
     mark_repeats: bool
 
     def fields_of(self, *parts: str) -> tuple[str, ...]:
-        """The fields of some parts, in order."""
+        """The fields of the given parts, in order."""
         return tuple(field for part in parts for field in self.fields[part])
 
 
 def make_corpus(name: str, table: pd.DataFrame) -> ClaimCorpus:
-    """What to learn from a table as `load_liar` or `load_judged_answers` returns them.
+    """The corpus of a table as `load_liar` or `load_judged_answers` returns it.
 
     Args:
-        name: of the data set.
-        table: with a `split` column; rows of "train" are learned from, those of "valid" held out.
+        name: name of the data set.
+        table: has a column `split`, with "train" in training rows and "valid" in held-out rows.
 
     Raises:
-        ValueError: the table has neither the columns of LIAR nor those of judged answers, or lacks
-            rows of a split.
+        ValueError: the table has neither the columns of LIAR nor those of judged answers, or has
+            no rows of a split.
     """
     splits = set(table["split"]) if "split" in table else set()
     if not {"train", "valid"} <= splits:

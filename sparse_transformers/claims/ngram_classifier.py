@@ -1,8 +1,8 @@
-"""Every short run of words votes for the classes: linear, sparse, and hard to beat on little data.
+"""A linear classifier of hashed n-grams: fast, and a strong model where there is little data.
 
-No vocabulary of runs is kept: a run of tokens is hashed to one of many rows of a table, and each
-row holds its votes. Fields of a text (a statement, its speaker) vote separately, each with the same
-say, however many words it has.
+There is no vocabulary of n-grams: each is hashed to a row of a table, and the row holds its weight
+for each class. The fields of a text (a statement, its speaker) are summed separately, and each sum
+is divided by the square root of its length, so that a long field does not drown a short one.
 
 Source: Joulin et al. 2017, arXiv:1607.01759 (hashed bags of n-grams); Weinberger et al. 2009,
 arXiv:0902.2206 (hashing); Wager et al. 2013, arXiv:1307.1493 (dropout of features regularises a
@@ -27,20 +27,25 @@ MULTIPLIER = -7046029254386353131  # 2**64 divided by the golden ratio, as a sig
 class NGramClassifierConfig:
     """The shape of an `NGramClassifier`.
 
+    Attributes:
+        vocab_size: number of token ids, padding included.
+        num_classes: number of classes.
+        field_starts: the first token id of each field; the ids of field k are those from
+            `field_starts[k]` up to `field_starts[k + 1]`.
+        max_n: length of the longest n-gram, in tokens.
+        n_buckets: rows of the table. N-grams that are hashed to the same row share its weights.
+        dropout: share of the n-grams dropped in training.
+
     Raises:
-        ValueError: A value is out of range.
+        ValueError: a value is out of range.
     """
 
     vocab_size: int
     num_classes: int = 2
     field_starts: tuple[int, ...] = (0,)
-    """The tokens of field k are those from `field_starts[k]` up to `field_starts[k + 1]`."""
     max_n: int = 2
-    """The longest run of tokens that has votes of its own."""
     n_buckets: int = 2**17
-    """Rows of the table. Runs that fall into the same row share their votes."""
     dropout: float = 0.0
-    """Share of the runs that have no vote in training."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "field_starts", tuple(self.field_starts))
@@ -57,20 +62,23 @@ class NGramClassifierConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class NGramVotes:
-    """What an `NGramClassifier` says about each text of a batch."""
+class NGramOutput:
+    """The output of an `NGramClassifier` for a batch of texts.
+
+    Attributes:
+        logits: scores of the classes, before the softmax.
+        field_logits: the part of `logits` that each field adds; the remaining part is the bias.
+    """
 
     logits: Float[Tensor, "batch classes"]
-    """Scores of the classes, before the softmax."""
-    votes: Float[Tensor, "batch fields classes"]
-    """What each field adds to them; the rest is the same for every text."""
+    field_logits: Float[Tensor, "batch fields classes"]
 
 
 class NGramClassifier(nn.Module):
-    """Adds up the votes of all runs of 1 to `max_n` tokens.
+    """Adds up the weights of all n-grams of 1 to `max_n` tokens.
 
-    The votes of a field are divided by the square root of their number. All votes are 0 at first,
-    so that runs that were never trained have none.
+    The sum of a field is divided by the square root of the number of its n-grams. All weights are
+    0 at first, so an n-gram that does not occur in training has no influence.
     """
 
     starts: Tensor
@@ -78,25 +86,25 @@ class NGramClassifier(nn.Module):
     def __init__(self, config: NGramClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self.votes = nn.Embedding(config.n_buckets, config.num_classes)
+        self.table = nn.Embedding(config.n_buckets, config.num_classes)
         self.bias = nn.Parameter(torch.zeros(config.num_classes))
         self.dropout = nn.Dropout(config.dropout)
         self.register_buffer("starts", torch.tensor(config.field_starts), persistent=False)
-        nn.init.zeros_(self.votes.weight)
+        nn.init.zeros_(self.table.weight)
 
     def forward(
         self,
         input_ids: Int[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
-    ) -> NGramVotes:
-        """Judges each text.
+    ) -> NGramOutput:
+        """The logits of each text.
 
         Args:
-            input_ids: Tokens; those of a field stand together.
-            attention_mask: True for real tokens, padding on the right. All are real by default.
+            input_ids: token ids; those of a field are consecutive.
+            attention_mask: True for real tokens, padding on the right; None if all are real.
 
         Raises:
-            ValueError: Ids that are not whole numbers below `vocab_size`, or a mask that does not
+            ValueError: ids that are not whole numbers below `vocab_size`, or a mask that does not
                 pad on the right.
         """
         check_input_ids(input_ids, self.config.vocab_size)
@@ -106,21 +114,21 @@ class NGramClassifier(nn.Module):
         rows = hash_ngrams(
             input_ids, fields.argmax(-1), max_n=self.config.max_n, n_buckets=self.config.n_buckets
         )
-        kept = self.dropout(torch.ones_like(rows, dtype=self.votes.weight.dtype))
-        by_token = (self.votes(rows) * kept[..., None]).sum(2)  # (batch, seq, classes)
-        n_votes = fields.sum(1) * self.config.max_n
-        by_field = fields.transpose(1, 2) @ by_token / n_votes.clamp(min=1).sqrt()[..., None]
-        return NGramVotes(by_field.sum(1) + self.bias, by_field)
+        kept = self.dropout(torch.ones_like(rows, dtype=self.table.weight.dtype))
+        by_token = (self.table(rows) * kept[..., None]).sum(2)  # (batch, seq, classes)
+        n_ngrams = fields.sum(1) * self.config.max_n
+        by_field = fields.transpose(1, 2) @ by_token / n_ngrams.clamp(min=1).sqrt()[..., None]
+        return NGramOutput(by_field.sum(1) + self.bias, by_field)
 
     def _fields(
         self, input_ids: Tensor, attention_mask: Tensor | None
     ) -> Float[Tensor, "batch seq fields"]:
-        """1 at the field of each token; padding is in none."""
+        """1 at the field of each token; padding is in no field."""
         field = torch.bucketize(input_ids.contiguous(), self.starts, right=True) - 1
         one_hot = F.one_hot(field.clamp(min=0), len(self.config.field_starts))
         if attention_mask is not None:
             one_hot = one_hot * attention_mask[..., None]
-        return one_hot.to(self.votes.weight.dtype)
+        return one_hot.to(self.table.weight.dtype)
 
 
 def hash_ngrams(
@@ -130,10 +138,11 @@ def hash_ngrams(
     max_n: int,
     n_buckets: int,
 ) -> Int[Tensor, "batch seq max_n"]:
-    """The bucket of the run of 1 to `max_n` tokens that ends at each token.
+    """The bucket of the n-grams of 1 to `max_n` tokens that end at each token.
 
-    A run does not reach back into another field: before the first token of a field there is
-    nothing, which is a token too, so that a field's first words are known as such.
+    N-grams do not reach back into another field. What precedes the first token of a field is
+    hashed as 0, a token of its own, so an n-gram at the start of a field differs from the same
+    words elsewhere.
     """
     tokens = input_ids.long() + 1
     keys = [_mix(tokens)]
@@ -145,7 +154,7 @@ def hash_ngrams(
 
 
 def _mix(key: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """Another number for every key; all bits of the key have a part in its high bits.
+    """A one-to-one mapping of 64-bit numbers whose high bits depend on all bits of the key.
 
     The products wrap around at 64 bits.
     """

@@ -1,4 +1,4 @@
-"""The published data sets that sections about truthfulness can be run on, where a user has them."""
+"""The published data sets about truthfulness, read from the files that a user has."""
 
 from pathlib import Path
 
@@ -24,15 +24,16 @@ def load_tables(
     valid_fraction: float = 0.2,
     seed: int = 0,
 ) -> Tables:
-    """Loads the files that are given, by the names of the data sets.
+    """Load the files that are given; the keys of the result are the names of the data sets.
 
     Args:
-        liar: the folder with train.tsv and valid.tsv. Its credit history is loaded too, because the
-            analysis shall see the flaw; no model reads it unless it is asked to.
-        truthfulqa: TruthfulQA.csv.
-        judged: lines of JSON with answers that people judged. They are split by question.
-        valid_fraction: the share of the questions that is held out.
-        seed: of that split.
+        liar: the folder with train.tsv and valid.tsv. The credit history is loaded too, so that
+            the analysis can show that it leaks; no classifier reads it unless told to.
+        truthfulqa: the file TruthfulQA.csv.
+        judged: a file with a line of JSON for each answer that people judged. The answers are
+            split by question into training rows and held-out rows.
+        valid_fraction: the share of the questions of `judged` that is held out.
+        seed: of the split of `judged`.
 
     Raises:
         OSError: a file is missing.

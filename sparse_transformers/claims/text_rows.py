@@ -1,13 +1,13 @@
-"""A row of text to learn from: one text, or several fields; and the words that it is made of."""
+"""Rows of text, of one field or of several, and how they are split into words."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 Row = str | Mapping[str, str]
-"""A text, or texts by the name of their field, such as a question and an answer."""
+"""A text, or a mapping from the names of fields to texts, such as a question and an answer."""
 
 REPEATED = "="
-"""Marks a word that an earlier field holds too. It is a word by itself, and begins no other."""
+"""Prefix of a word that an earlier field holds too. `split_words` makes no other word with it."""
 
 # "don't", "health-care" and "u.s" are words, "1,000" is one and "energy,history" are two.
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+|,\d{3}(?!\d))*|[^\w\s]|_")
@@ -19,7 +19,7 @@ def split_words(text: str) -> list[str]:
 
 
 def read_fields(row: Row, fields: Sequence[str]) -> dict[str, str]:
-    """The texts of the fields, in their order; a row that is a text is the only field.
+    """The texts of the fields, in the order of `fields`; a plain text is the text of the only one.
 
     Raises:
         ValueError: the row lacks a field, or a field is not a text.
@@ -42,7 +42,7 @@ def read_fields(row: Row, fields: Sequence[str]) -> dict[str, str]:
 def words_by_field(
     row: Row, fields: Sequence[str], *, mark_repeats: bool = False
 ) -> dict[str, list[str]]:
-    """The words of each field, those that an earlier field holds too with a mark if so wished.
+    """The words of each field; with `mark_repeats`, `REPEATED` precedes those of earlier fields.
 
     Raises:
         ValueError: as `read_fields`.
@@ -57,10 +57,10 @@ def words_by_field(
 
 
 def check_fields(fields: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple.
+    """The names of the fields as a tuple.
 
     Raises:
-        ValueError: there is none, or one twice.
+        ValueError: there is no name, or one occurs twice.
     """
     names = tuple(fields)
     if not names or len(set(names)) < len(names):

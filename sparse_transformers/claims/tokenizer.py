@@ -1,8 +1,8 @@
-"""From the fields of a row of text to tokens: words with a vocabulary of one's own, or bytes.
+"""From the fields of a row of text to token ids: words of a vocabulary, or bytes.
 
-Every field of a row has its own tokens, so "true" as a word of the statement and
-"true" as a word of the context are two. Those of a field are consecutive numbers, and 0 is padding:
-where a field's tokens begin is all that a model has to know of them.
+Every field has token ids of its own: "true" in the statement and "true" in the context are two
+tokens. The ids of a field are consecutive, and 0 is padding, so a model finds the field of a token
+from the first id of each field.
 """
 
 import json
@@ -17,7 +17,7 @@ from sparse_transformers.claims.text_rows import (
     read_fields,
     words_by_field,
 )
-from sparse_transformers.training.data import PADDING
+from sparse_transformers.training.padding import PADDING
 from sparse_transformers.utils.runtime import atomic_write_text
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -28,9 +28,9 @@ class TextTokenizer(Protocol):
     """What `WordTokenizer` and `ByteTokenizer` have in common.
 
     Attributes:
-        fields: the names of the fields, in the order in which they are read.
-        field_starts: the first token of each field.
-        vocab_size: the number of tokens, padding included.
+        fields: the names of the fields, in the order in which they are encoded.
+        field_starts: the first token id of each field.
+        vocab_size: the number of token ids, padding included.
     """
 
     fields: tuple[str, ...]
@@ -38,26 +38,30 @@ class TextTokenizer(Protocol):
     vocab_size: int
 
     def encode(self, row: Row) -> list[int]:
-        """The tokens of all fields, one field after the other; at least one.
+        """The token ids of all fields, one field after the other; at least one id.
 
         Raises:
             ValueError: the row lacks a field, or a field is not a text.
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON values; `tokenizer_from_dict` makes it anew."""
+        """The whole tokenizer as JSON values, which `tokenizer_from_dict` takes back."""
 
 
 class WordTokenizer:
     """Words, numbers and signs, in lower case. Every field has one token for unknown words.
 
+    >>> tokenizer = WordTokenizer({"question": ["owls", "eat"], "answer": ["mice"]})
+    >>> tokenizer.encode({"question": "Owls eat?", "answer": "mice"})
+    [2, 3, 1, 5]
+
     Args:
-        vocabulary: the words of each field, in the order of their tokens.
-        mark_repeats: whether a word that an earlier field holds too is a token of its own. Of an
-            answer it tells what was taken from the question and what was added.
+        vocabulary: the words of each field, in the order of their token ids.
+        mark_repeats: whether a word that an earlier field holds too is a token of its own. It
+            separates the words that an answer repeats from the question from those that it adds.
 
     Raises:
-        ValueError: there is no field, or one that holds a word twice.
+        ValueError: there is no field, or a field holds a word twice.
     """
 
     kind: ClassVar[str] = "words"
@@ -90,14 +94,14 @@ class WordTokenizer:
         max_words: int | None = None,
         mark_repeats: bool = False,
     ) -> "WordTokenizer":
-        """The tokenizer that knows the words of these rows, the commonest first.
+        """The tokenizer with the words of these rows as its vocabulary, the most frequent first.
 
         Args:
-            rows: what it will be trained on.
-            fields: which fields to read.
-            min_count: in how many rows a field must hold a word for it to be known.
-            max_words: how many words of a field to know at most.
-            mark_repeats: see the class.
+            rows: the training rows.
+            fields: the names of the fields.
+            min_count: in at least so many rows a field must hold a word for it to be included.
+            max_words: the largest number of words per field; None for all.
+            mark_repeats: as in the class.
 
         Raises:
             ValueError: a number is below 1, or a row lacks a field.
@@ -134,10 +138,13 @@ class WordTokenizer:
 
 
 class ByteTokenizer:
-    """UTF-8 bytes: no vocabulary, nothing unknown, and about five times as many tokens.
+    """UTF-8 bytes: no vocabulary, no unknown token, and about five times as many tokens as words.
+
+    >>> ByteTokenizer(("question", "answer")).encode({"question": "a", "answer": "a"})
+    [98, 354]
 
     Args:
-        fields: which fields to read; every field has 256 tokens.
+        fields: the names of the fields; each has 256 token ids.
     """
 
     kind: ClassVar[str] = "bytes"
@@ -157,10 +164,10 @@ class ByteTokenizer:
         return tokens or [self.field_starts[0]]
 
     def decode(self, tokens: Iterable[int]) -> dict[str, str]:
-        """The texts of the fields; bytes that are no UTF-8 become U+FFFD, as where a row was cut.
+        """The texts of the fields; bytes that are not valid UTF-8 become U+FFFD.
 
         Raises:
-            ValueError: a number is no token.
+            ValueError: a number is not a token id.
         """
         contents = [bytearray() for _ in self.fields]
         for token in tokens:
@@ -179,7 +186,7 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> TextTokenizer:
     """The tokenizer whose `to_dict` this is.
 
     Raises:
-        ValueError: it is of no known kind, or not all that such a tokenizer has.
+        ValueError: the kind is unknown, or the other keys are not those of this kind.
     """
     kinds: dict[str, tuple[type, set[str]]] = {
         WordTokenizer.kind: (WordTokenizer, {"vocabulary", "mark_repeats"}),
@@ -200,7 +207,7 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> TextTokenizer:
 
 
 def save_tokenizer(tokenizer: TextTokenizer, folder: str | Path) -> None:
-    """Write `tokenizer.json` into a folder that is there."""
+    """Write `tokenizer.json` into an existing folder."""
     text = json.dumps(tokenizer.to_dict(), ensure_ascii=False, indent=0) + "\n"
     atomic_write_text(Path(folder) / TOKENIZER_FILE, text)
 

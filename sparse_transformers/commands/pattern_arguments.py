@@ -23,7 +23,7 @@ def add_pattern_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def attention_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """`attention` and `attention_options` of a config, with the options that were given."""
+    """The fields `attention` and `attention_options` of a configuration, from the arguments."""
     names = arguments.attention
     options = {
         option: getattr(arguments, f"pattern.{option}")
@@ -37,10 +37,12 @@ def attention_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_pattern(text: str) -> AttentionPattern:
-    """The pattern of `strided:stride=64,part=local`; options are written as in a Python call.
+    """The pattern of a text such as `strided:stride=64,part=local`.
+
+    Options are written as in a Python call; words need no quotes.
 
     Raises:
-        ValueError: another form, or a name, an option or a value that `make_pattern` refuses.
+        ValueError: the text has another form, or `make_pattern` refuses the name or an option.
     """
     name, _, options = text.partition(":")
     try:
@@ -54,7 +56,7 @@ def parse_pattern(text: str) -> AttentionPattern:
 
 
 def _literal(node: ast.expr) -> Any:
-    """A number, a tuple, or a word with or without quotes."""
+    """The value of a number, a tuple, or a word with or without quotes."""
     return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
@@ -62,7 +64,7 @@ def _positions(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
 
 
-# Flag: the option of the pattern that it sets, how to read it, and the patterns that have it.
+# By flag: the option of the pattern that it sets, its type, and the patterns that have it.
 PATTERN_ARGUMENTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "--window-size": ("window_size", int, "local, dilated, longformer"),
     "--dilation": ("dilation", int, "dilated, longformer"),

@@ -1,4 +1,4 @@
-"""`predict`: what a trained classifier says of claims in a file, or on standard input."""
+"""`predict`: classify claims from a file or from standard input."""
 
 import argparse
 import csv
@@ -15,7 +15,7 @@ CLAIMS_AT_ONCE = 1024
 
 
 def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the classifier and the claims are."""
+    """The folder of the classifier, and the file of the claims."""
     parser.set_defaults(run=run_predict)
     parser.add_argument("classifier", metavar="DIR", help="the folder that train-claims wrote")
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_predict(arguments: argparse.Namespace) -> None:
-    """Print, tab-separated, the probability of each class, the likeliest class, and the claim."""
+    """Print a tab-separated table: probability of each class, likeliest class, and claim."""
     classifier = ClaimClassifier.load(arguments.classifier)
     name = "standard input" if arguments.file == "-" else arguments.file
     content = sys.stdin.buffer.read() if arguments.file == "-" else Path(name).read_bytes()
@@ -61,7 +61,7 @@ def _rows(content: bytes, name: str, fields: tuple[str, ...]) -> Iterator[Row]:
         if not line.lstrip().startswith("{"):
             if len(fields) > 1:
                 raise ValueError(
-                    f"{name}, line {number}: this classifier reads the fields "
+                    f"{name}, line {number}: this classifier needs the fields "
                     f"{', '.join(fields)}; write each claim as JSON with these names"
                 )
             yield line.strip()
@@ -83,4 +83,4 @@ def _row(line: str, place: str, fields: tuple[str, ...]) -> Row:
     return chosen if len(fields) > 1 else chosen[fields[0]]
 
 
-PREDICT = Command("predict", "judge claims with a trained classifier", add_predict_arguments)
+PREDICT = Command("predict", "classify claims with a trained classifier", add_predict_arguments)

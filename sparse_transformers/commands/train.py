@@ -1,4 +1,4 @@
-"""`train`: a language model on the bytes of a file."""
+"""`train`: train a language model on the bytes of a file."""
 
 import argparse
 from typing import Any
@@ -18,7 +18,7 @@ from sparse_transformers.utils.runtime import PRECISIONS
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `train`; settings of the model and the trainer have their defaults."""
+    """The arguments of `train`; those of model and training have the defaults of their fields."""
     parser.set_defaults(run=run_train)
     run = parser.add_argument_group("run")
     run.add_argument(
@@ -31,7 +31,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for checkpoints, metrics and plot (default: %(default)s)",
     )
     run.add_argument(
-        "--resume", action="store_true", help="go on from the last checkpoint in the folder"
+        "--resume", action="store_true", help="continue from the last checkpoint in the folder"
     )
     run.add_argument("--quiet", action="store_true", help="show no progress bar")
     run.add_argument(
@@ -51,7 +51,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     model.add("--n-heads", int, "heads per block")
     model.add("--n-kv-heads", int, "heads of keys and values, shared by groups of query heads")
     model.add("--d-ff", int, "width inside the feed-forward part; four times d-model if not given")
-    model.add("--positions", str, "how positions are told", choices=POSITIONS)
+    model.add("--positions", str, "how positions are encoded", choices=POSITIONS)
     model.add("--dropout", float, "share of activations dropped in training")
     model.add("--backend", str, "how attention is computed", choices=BACKENDS)
     model.group.add_argument(
@@ -61,7 +61,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="experts in every layer, in place of its feed-forward part (default: none)",
     )
     model.group.add_argument(
-        "--router", choices=ROUTERS, help="who reads what (default: top_k, if there are experts)"
+        "--router",
+        choices=ROUTERS,
+        help="which experts get which tokens (default: top_k, if there are experts)",
     )
 
     add_pattern_arguments(parser)
@@ -77,7 +79,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     training.add("--clip-norm", float, "largest norm of the gradient")
     training.add("--precision", str, "of matrix products", choices=PRECISIONS)
     training.add("--time-limit", float, "seconds of training at most", field="time_limit_s")
-    training.add("--log-every", int, "steps between training rows")
+    training.add("--log-every", int, "steps between rows of training metrics")
     training.add("--eval-every", int, "steps between validations")
     training.add("--save-every", int, "steps between checkpoints")
     training.add("--seed", int, "of weights, batches and dropout")
@@ -88,7 +90,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_train(arguments: argparse.Namespace) -> None:
-    """Train a byte model, and say where it stands and how good it is."""
+    """Train a byte model, and print its speed, its validation loss and its folder."""
     if arguments.text is None:
         corpus = ByteCorpus(text_to_bytes(default_text()), name="the default text")
     else:
@@ -118,7 +120,7 @@ def run_train(arguments: argparse.Namespace) -> None:
 
 
 def _experts_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The configuration's entry for experts, if there are any."""
+    """The field `experts` of the model's configuration, if the arguments ask for experts."""
     if arguments.num_experts is None:
         if arguments.router is not None:
             raise ValueError(f"--router {arguments.router} needs --num-experts")
@@ -129,8 +131,8 @@ def _experts_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _parameters(model: SparseTransformer) -> str:
     total, active = model.num_parameters(), model.num_active_parameters()
-    met = "" if active == total else f" ({active:,} of them meet a byte)"
-    return f"{total:,} parameters{met}"
+    share = "" if active == total else f" ({active:,} of them active per byte)"
+    return f"{total:,} parameters{share}"
 
 
 TRAIN = Command("train", "train a language model on the bytes of a file", add_train_arguments)

@@ -1,4 +1,4 @@
-"""`train-claims`: a classifier of claims, trained, judged on held-out rows, and saved."""
+"""`train-claims`: train a classifier of claims, evaluate it on held-out rows, and save it."""
 
 import argparse
 from dataclasses import replace
@@ -15,10 +15,9 @@ from sparse_transformers.claims.corpora import (
     ClaimCorpus,
     make_corpus,
 )
+from sparse_transformers.claims.presets import ClaimPresets
 from sparse_transformers.claims.tables import load_tables
 from sparse_transformers.commands.command import Command
-from sparse_transformers.experiments.truthfulness_evaluation.measure import config_for
-from sparse_transformers.experiments.truthfulness_evaluation.records import ClaimEvaluationSettings
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
 from sparse_transformers.utils.metrics.significance import bootstrap_interval
 from sparse_transformers.utils.runtime import make_writable_folder
@@ -27,33 +26,40 @@ TRUTHFUL, NOT_TRUTHFUL = "truthful", "not truthful"
 
 
 def add_train_claims_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which claims, what to read of them, and where to leave the classifier."""
+    """Which claims to use, which of their fields, and where to write the classifier."""
     parser.set_defaults(run=run_train_claims)
     claims = parser.add_mutually_exclusive_group(required=True)
     claims.add_argument("--liar", metavar="DIR", help="the folder of LIAR: train.tsv, valid.tsv")
     claims.add_argument("--judged", metavar="FILE", help="judged answers, as lines of JSON")
-    claims.add_argument("--synthetic", metavar="N", type=int, help="so many synthetic claims")
+    claims.add_argument("--synthetic", metavar="N", type=int, help="N synthetic claims")
     parser.add_argument(
-        "--binary", action="store_true", help="truthful or not, instead of all verdicts"
+        "--binary",
+        action="store_true",
+        help="two classes, truthful or not, instead of all verdicts",
     )
     parser.add_argument(
-        "--metadata", action="store_true", help="read speaker, party, subject ... beside the text"
+        "--metadata", action="store_true", help="use speaker, party, subject ... beside the text"
     )
     parser.add_argument(
         "--history",
         action="store_true",
-        help="read LIAR's credit history too, which counts the very verdicts: it leaks",
+        help="use LIAR's credit history too; it leaks, as it counts the verdicts to be predicted",
     )
     parser.add_argument(
-        "--folds", type=int, metavar="N", help="readers of each kind (default: 8 on real claims)"
+        "--folds",
+        type=int,
+        metavar="N",
+        help="folds, and members of each kind (default: 8, or 3 for synthetic claims)",
     )
     parser.add_argument(
         "--experts",
         type=int,
         metavar="N",
-        help="N experts, 2 for each token, in the transformer's feed-forward part (default: none)",
+        help="experts in the transformers' feed-forward part, 2 active per token (default: none)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of all random numbers (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
         "--output",
@@ -61,11 +67,11 @@ def add_train_claims_arguments(parser: argparse.ArgumentParser) -> None:
         default="runs/claims",
         help="folder for the classifier (default: %(default)s)",
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing while training")
+    parser.add_argument("--quiet", action="store_true", help="print nothing while training")
 
 
 def run_train_claims(arguments: argparse.Namespace) -> None:
-    """Train on the training rows, say how good it is on the held-out rows, and save."""
+    """Train on the training rows, print the accuracy on the held-out rows, and save."""
     name, table = _table(arguments)
     corpus = make_corpus(name, table)
     parts = _parts(arguments, corpus)
@@ -98,11 +104,15 @@ def run_train_claims(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     classifier.save(arguments.output)
-    leak = " (LEAKS: the credit history counts these very verdicts)" if HISTORY in parts else ""
+    leak = (
+        " (LEAKS: the credit history counts the verdicts to be predicted)"
+        if HISTORY in parts
+        else ""
+    )
     print(
         f"{len(truth):,} held-out rows, resampled by {corpus.group}: accuracy {accuracy}{leak}\n"
         f"always {majority!r}: {truth.count(majority) / len(truth):.3f}\n"
-        f"written to {arguments.output}; it reads {', '.join(config.fields)}"
+        f"written to {arguments.output}; its fields are {', '.join(config.fields)}"
     )
 
 
@@ -117,17 +127,19 @@ def _table(arguments: argparse.Namespace) -> tuple[str, pd.DataFrame]:
 
 
 def _parts(arguments: argparse.Namespace, corpus: ClaimCorpus) -> list[str]:
-    """The parts of a row that are read."""
+    """The parts of a row that are used."""
     parts = [TEXT, *[METADATA] * arguments.metadata, *[HISTORY] * arguments.history]
     missing = [part for part in parts if part not in corpus.fields]
     if missing:
-        raise ValueError(f"{corpus.name} must have {' and '.join(missing)} to be read, has none")
+        raise ValueError(
+            f"{corpus.name} must have {' and '.join(missing)}, which the options ask for, has none"
+        )
     return parts
 
 
 def _config(arguments: argparse.Namespace, corpus: ClaimCorpus) -> ClaimClassifierConfig:
     invented = arguments.synthetic is not None
-    config = config_for(ClaimEvaluationSettings(), corpus, invented=invented)
+    config = ClaimPresets().config_for(corpus, invented=invented)
     if arguments.folds is not None:
         config = replace(config, folds=arguments.folds)
     if arguments.experts is not None and config.transformer is not None:
@@ -138,7 +150,7 @@ def _config(arguments: argparse.Namespace, corpus: ClaimCorpus) -> ClaimClassifi
 def _classes(
     arguments: argparse.Namespace, corpus: ClaimCorpus
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The classes to learn, and the one that each label counts as."""
+    """The classes to predict, and the class of each label."""
     if not arguments.binary:
         return corpus.classes, {label: label for label in corpus.classes}
     merge = {

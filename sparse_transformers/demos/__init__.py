@@ -1,1 +1,1 @@
-"""Classes to try in a notebook: attention mechanisms and experts, small and at once."""
+"""Classes to try in a notebook: attention mechanisms, and a small model with experts."""

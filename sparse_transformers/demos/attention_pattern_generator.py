@@ -1,4 +1,4 @@
-"""Patterns as row-normalised matrices, to look at and to play with."""
+"""Patterns as row-normalised matrices."""
 
 from typing import Any
 
@@ -10,23 +10,24 @@ from sparse_transformers.models.attention_patterns import PATTERNS, make_pattern
 class AttentionPatternGenerator:
     """Makes the attention matrix that a pattern would give if all scores were equal.
 
-    >>> AttentionPatternGenerator().generate("local", seq_len=64, window_size=8).shape
+    >>> import sparse_transformers as st
+    >>> st.AttentionPatternGenerator().generate("local", seq_len=64, window_size=8).shape
     (64, 64)
     """
 
     def generate(self, name: str, seq_len: int, **options: Any) -> np.ndarray:
         """The pattern called `name` as a float32 matrix (seq_len, seq_len) whose rows sum to 1.
 
-        A row without any allowed key is all zeros. Options that are left out take a value that
-        suits the length.
+        A row without any allowed key is all zeros.
 
         Args:
-            name: A name from `PATTERNS`, or "sparse", which means "random".
-            seq_len: Number of tokens.
-            **options: Options of the pattern, such as `window_size` or `sparsity`.
+            name: a name from `PATTERNS`, or "sparse", which means "random".
+            seq_len: number of tokens.
+            **options: options of the pattern, such as `window_size` or `sparsity`; by default they
+                depend on `seq_len`.
 
         Raises:
-            ValueError: unknown name or option, or an option out of range.
+            ValueError: an unknown name or option, or an option out of range.
         """
         name = {"sparse": "random"}.get(name, name)
         if name in PATTERNS:
@@ -36,7 +37,7 @@ class AttentionPatternGenerator:
 
 
 def options_for_length(name: str, seq_len: int) -> dict[str, Any]:
-    """Options that let the pattern called `name` show its nature in `seq_len` tokens."""
+    """Options with which the structure of a pattern is visible in `seq_len` tokens."""
     eighth = max(1, seq_len // 8)
     defaults: dict[str, dict[str, Any]] = {
         "local": {"window_size": eighth},

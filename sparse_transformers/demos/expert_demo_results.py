@@ -1,4 +1,4 @@
-"""What `ExpertRouterDemo` measured, as plain values that print as tables."""
+"""The results of `ExpertRouterDemo`: plain values that print as tables."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from sparse_transformers.utils.metrics.experts.specialization import Specializat
 
 @dataclass(frozen=True)
 class ExpertTraining:
-    """How the model was trained, and what it learned.
+    """The training of the model, and its loss before and after.
 
     Attributes:
         steps: optimiser steps.
-        tokens: words that it read.
-        untrained_nats: cross-entropy per word of other statements before training.
+        tokens: number of words trained on.
+        untrained_nats: cross-entropy per word on held-out statements, before training.
         trained_nats: the same after training.
-        generator_nats: the same for one who knows the grammar; no model gets below it but by luck.
+        generator_nats: the same for the exact probabilities of the grammar; no model is better,
+            except by chance.
     """
 
     steps: int
@@ -36,14 +37,14 @@ class ExpertTraining:
 
 @dataclass(frozen=True)
 class RoutedStatement:
-    """Where most of a statement's tokens went.
+    """The expert that most tokens of a statement are routed to.
 
     Attributes:
-        text: without the full stop, which is routed too.
-        kind: its kind.
-        domain: its domain.
-        expert_name: the first choice of most of its tokens.
-        share: of its tokens that chose this expert first.
+        text: the statement without the full stop, which is a token too.
+        kind: the kind of the statement.
+        domain: the domain of the statement.
+        expert_name: the expert that is the first choice of most tokens.
+        share: share of the tokens whose first choice this expert is.
     """
 
     text: str
@@ -55,16 +56,16 @@ class RoutedStatement:
 
 @dataclass(frozen=True)
 class RoutingDemonstration:
-    """How a trained layer routed statements that are none of its validation.
+    """How a trained layer routes statements that were not in its training.
 
     Attributes:
-        layer: the layer's name in the model.
-        routing_results: where each statement went.
-        expert_loads: assignments of tokens to each expert, top_k for each token.
-        routing_scores: the router's probability of each expert (column), mean over the tokens of a
-            statement (row).
-        load_balance_coefficient: 1 - variance / mean² of the loads, at least 0: 1 if they are even.
-        training: of the model.
+        layer: name of the layer in the model.
+        routing_results: the expert of each statement.
+        expert_loads: number of tokens assigned to each expert; each token counts top_k times.
+        routing_scores: the router's probability of each expert (column), averaged over the tokens
+            of a statement (row).
+        load_balance_coefficient: 1 - variance / mean² of the loads, at least 0; 1 for equal loads.
+        training: how the model was trained.
     """
 
     layer: str
@@ -92,18 +93,18 @@ class RoutingDemonstration:
 
 @dataclass(frozen=True)
 class ExpertProfile:
-    """Which kinds of statements the tokens of one expert come from.
+    """The kinds of the statements whose tokens are routed to one expert.
 
     Attributes:
-        expert_name: its number.
-        total_assignments: tokens that chose it first.
-        dominant_type: the kind of most of these tokens; None without tokens.
+        expert_name: the name of the expert, which is its number.
+        total_assignments: number of tokens whose first choice it is.
+        dominant_type: the most frequent kind of these tokens; None without tokens.
         type_distribution: the share of each kind; all 0 without tokens.
-        specialization_score: 1 - H(kind | this expert) / H(kind): 0 for an expert that reads all
-            kinds as often as they occur, 1 for one that reads a single kind; 0 without tokens.
-        shuffled_score: the same when the statements' kinds are shuffled, on average: what the
-            expert would get for knowing nothing.
-        p_value: of the hypothesis that it knows nothing.
+        specialization_score: 1 - H(kind | this expert) / H(kind): 0 for an expert that gets all
+            kinds as often as they occur, 1 for one that gets a single kind; 0 without tokens.
+        shuffled_score: the mean score when the kinds are shuffled among the statements: that of an
+            expert that is independent of the kind.
+        p_value: of the hypothesis that the expert is independent of the kind.
     """
 
     expert_name: str
@@ -117,25 +118,26 @@ class ExpertProfile:
 
 @dataclass(frozen=True)
 class ExpertSpecialization:
-    """What experts tell about the kind of a statement, beside three controls.
+    """The information of experts about the kind of a statement, with three controls.
 
-    The controls are the same model before training, experts that are drawn for each word (hash),
-    and shuffled kinds, which every `Specialization` holds as its null. Training has made experts
-    specialise in so far as "trained" exceeds the other two. All have score 0 by chance.
+    The controls are the same model before training ("untrained"), a random expert for each word
+    ("hash"), and shuffled kinds, which each `Specialization` has as its null. Training has made the
+    experts specialise as far as "trained" exceeds the other two. The score of chance is 0.
 
     Attributes:
-        layer: the layer's name in the model.
-        experts: of the trained model.
-        control_experts: those of "untrained" and "hash". Expert 3 of one router has nothing in
-            common with expert 3 of another: compare the highest scores, or their means.
-        about_kind: for "trained", "untrained" and "hash", what a token's expert tells of the kind.
-            Words that are commoner in some kinds make any function of the word tell something.
-        beyond_word: the same among tokens that are the same word. Always 0 for "hash".
-        beyond_word_and_position: the same among tokens that are the same word in the same place of
-            their statements. The place goes with the kind too, and takes no content to know.
-        words_bits: what the words of a statement up to a token tell of the kind, mean over the
-            tokens of the validation rows: the most that any router could make of them.
-        training: of the model.
+        layer: name of the layer in the model.
+        experts: the profiles of the trained model's experts.
+        control_experts: the profiles of "untrained" and "hash". Experts with the same number have
+            nothing in common across routers: compare the highest scores, or their means.
+        about_kind: for "trained", "untrained" and "hash", the information of a token's expert about
+            the kind. Some words are more frequent in some kinds, so any function of the word has
+            some information.
+        beyond_word: the same within tokens of the same word; always 0 for "hash".
+        beyond_word_and_position: the same within tokens of the same word at the same position of
+            their statements. The position depends on the kind, too.
+        words_bits: the information of the words of a statement up to a token about the kind,
+            averaged over the tokens of the validation rows: an upper bound for every router.
+        training: how the model was trained.
     """
 
     layer: str

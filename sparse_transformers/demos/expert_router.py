@@ -1,4 +1,4 @@
-"""A router by itself: vectors in, experts out."""
+"""A router of experts by itself: from vectors to the experts that they are sent to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,20 @@ from sparse_transformers.models.initialization import seeded_on_cpu
 
 @dataclass(frozen=True)
 class RoutedVector:
-    """Where a router sends one vector.
+    """How a router routes one vector.
 
     Attributes:
         all_probs: the probability of each expert; they sum to 1.
-        top_k_indices: the chosen experts, the likeliest first.
+        top_k_indices: the indices of the selected experts, the most probable first.
         top_k_probs: their probabilities, divided by their sum.
-        selected_experts: their names, which are numbers. What an expert is good at is to be
-            measured (see `ExpertRouterDemo.analyze_expert_specialization`), not to be named.
-        routing_entropy: of `all_probs`, in nats: 0 for one expert, ln(experts) for no preference.
-        load_balance_loss: Σ (p - 1 / experts)², how far this one vector is from having no
-            preference. It is no balance over many vectors: see `models.routing_losses`.
-        trained: whether the router came out of a trained model; else it knows nothing.
+        selected_experts: their names, which are numbers: in what an expert specialises has to be
+            measured, see `ExpertRouterDemo.analyze_expert_specialization`.
+        routing_entropy: entropy of `all_probs` in nats, from 0 (one expert has all probability) to
+            ln(number of experts) (all are equal).
+        load_balance_loss: Σ (p - 1 / number of experts)², the squared distance of this vector's
+            probabilities from uniform ones. It says nothing about the balance over many vectors,
+            which the losses of `MoELayer` measure.
+        trained: whether the router belongs to a trained model; otherwise its weights are random.
     """
 
     all_probs: tuple[float, ...]
@@ -49,16 +51,22 @@ class RoutedVector:
 
 
 class ExpertRouter:
-    """Asks a `TopKRouter` about vectors.
+    """Routes single vectors with a `TopKRouter`, and explains the result.
 
-    Without `router` its weights are random: it then shows how routing works, and its choices mean
-    nothing. `ExpertRouterDemo.router` is a trained one.
+    Without `router` the weights are random: it then shows how routing works, but its selections
+    have no meaning. `ExpertRouterDemo.router` is a trained one.
+
+    >>> import sparse_transformers as st
+    >>> router = st.ExpertRouter(num_experts=4, input_dim=8, top_k=2)
+    >>> routed = router.route([1.0] * 8)
+    >>> len(routed.all_probs), len(routed.selected_experts), routed.trained
+    (4, 2, False)
 
     Args:
-        num_experts: how many experts there are.
+        num_experts: number of experts.
         input_dim: width of the vectors.
-        top_k: how many experts to choose.
-        router: a router of these sizes out of a trained model.
+        top_k: number of experts to select for each vector.
+        router: a router of these sizes from a trained model; None for random weights.
         seed: of the random weights.
 
     Raises:
@@ -90,13 +98,13 @@ class ExpertRouter:
         self.expert_names = expert_names(num_experts)
         self._router = router
 
-    def route(self, vector: ArrayLike | Tensor, temperature: float = 1.0) -> RoutedVector:
-        """Where one vector goes.
+    def route(self, vector: "ArrayLike | Tensor", temperature: float = 1.0) -> RoutedVector:
+        """Route one vector.
 
         Args:
-            vector: (input_dim,).
-            temperature: logits are divided by it: small for a router that is sure, large for one
-                that has no preference. It changes no choice.
+            vector: the numbers, (input_dim,).
+            temperature: the logits are divided by it: a small one makes the probabilities more
+                extreme, a large one more uniform. The selected experts stay the same.
 
         Raises:
             ValueError: the vector has another shape or is not finite, or the temperature is not
@@ -106,7 +114,7 @@ class ExpertRouter:
             raise ValueError(f"temperature must be above 0, got {temperature}")
         numbers = _as_numbers("vector", vector, (self.input_dim,))
         logits = self._logits(numbers[None])[0]
-        # Less the largest before it is divided: a small temperature then overflows to 0 alone.
+        # Subtract the largest first: with a small temperature, logits then overflow to -inf only.
         probabilities = ((logits - logits.max()) / temperature).softmax(-1)
         experts = logits.topk(self.top_k).indices.tolist()
         chosen = probabilities[experts]
@@ -120,8 +128,8 @@ class ExpertRouter:
             trained=self.trained,
         )
 
-    def analyze_routing_patterns(self, inputs: Mapping[str, ArrayLike | Tensor]) -> pd.DataFrame:
-        """How vectors of several types are routed.
+    def analyze_routing_patterns(self, inputs: "Mapping[str, ArrayLike | Tensor]") -> pd.DataFrame:
+        """Route the vectors of several types, and average over each type.
 
         Args:
             inputs: the vectors of each type, (vectors, input_dim).
@@ -172,7 +180,7 @@ def expert_names(num_experts: int) -> tuple[str, ...]:
 def _as_numbers(
     name: str, values: ArrayLike | Tensor, shape: tuple[int | None, ...]
 ) -> Float[Tensor, "*vectors input_dim"]:
-    """Finite numbers of a shape in which None stands for one or more."""
+    """Finite numbers of the given shape; None stands for any size of at least one."""
     array = np.array(values.tolist() if isinstance(values, Tensor) else values, dtype=np.float64)
     fits = len(array.shape) == len(shape) and all(
         found >= 1 if size is None else found == size

@@ -1,4 +1,4 @@
-"""Experts on statements: a small model, trained when it is first asked for, and what it does."""
+"""A small model with experts, trained on statements, and measurements of its experts."""
 
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,28 +27,30 @@ from sparse_transformers.utils.metrics.experts.load import coefficient_of_variat
 from sparse_transformers.utils.metrics.experts.specialization import specialization
 
 N_STATEMENTS, SEQ_LEN, BATCH_SIZE = 2000, 32, 4
-"""Small steps: they teach a model of width 512 more in few seconds than fewer large ones."""
+"""With small batches, a model of width 512 learns more in a few seconds than with large ones."""
 
 
 class ExpertRouterDemo:
-    """Experts that were really trained, on statements of eight kinds.
+    """Trains a small model with experts on statements of eight kinds, and measures its experts.
 
-        demo = ExpertRouterDemo(input_dim=512, num_experts=8)
-        print(demo.demonstrate_routing(batch_size=100))
-        print(demo.analyze_expert_specialization())
+    The model has one layer, with attention and experts, and learns to predict the next word; the
+    kinds are not given to it. It is trained once, when a method first needs it: a few seconds at
+    width 512 on two cores. The results print as tables.
 
-    The model has one layer, with attention and experts, and learns to predict the next word; nobody
-    tells it the kinds. It is trained once, when a method first needs it: a few seconds at width
-    512 on two cores.
+    >>> import sparse_transformers as st
+    >>> demo = st.ExpertRouterDemo(input_dim=16, num_experts=4, steps=1)
+    >>> routed = demo.demonstrate_routing(batch_size=3)
+    >>> len(routed.routing_results), len(routed.expert_loads)
+    (3, 4)
 
     Args:
-        input_dim: width of the model.
-        num_experts: how many experts there are.
-        expert_capacity: in training, an expert takes at most so many tokens of a row of 32; the
-            others pass the layer by. None: no limit.
-        top_k: how many experts read each token.
+        input_dim: width of the model; even.
+        num_experts: number of experts.
+        expert_capacity: the largest number of tokens of a row of 32 that an expert takes in
+            training; further tokens skip the experts. None for no limit.
+        top_k: number of experts that each token is routed to.
         seed: of the statements, the weights and the training.
-        steps: how long to train, in steps of 128 words.
+        steps: optimiser steps, of 128 words each.
 
     Raises:
         ValueError: a size is out of range.
@@ -89,15 +91,15 @@ class ExpertRouterDemo:
 
     @property
     def router(self) -> ExpertRouter:
-        """The trained router, to ask about vectors of one's own."""
+        """The trained router, which routes vectors of one's own."""
         (router,) = (each for each in self.model.modules() if isinstance(each, TopKRouter))
         return ExpertRouter(self.num_experts, self.input_dim, self.top_k, router=router)
 
     def demonstrate_routing(self, batch_size: int = 100) -> RoutingDemonstration:
-        """Where the trained router sends the tokens of new statements.
+        """Route the tokens of new statements with the trained router.
 
         Args:
-            batch_size: how many statements.
+            batch_size: number of statements.
 
         Raises:
             ValueError: `batch_size` is below 1.
@@ -115,13 +117,13 @@ class ExpertRouterDemo:
         )
 
     def analyze_expert_specialization(self, num_samples: int = 500) -> ExpertSpecialization:
-        """What the experts tell about the kinds of new statements, beside what chance tells.
+        """Measure the information of the experts about the kinds of new statements.
 
-        A token's expert is its first choice, and its class the kind of its statement. Kinds are
-        shuffled among statements, not among tokens.
+        A token's expert is its first choice, and its class is the kind of its statement. The
+        information is compared with that after shuffling the kinds among the statements.
 
         Args:
-            num_samples: how many statements.
+            num_samples: number of statements.
 
         Raises:
             ValueError: `num_samples` is below 2, or so small that all statements are of one kind.
@@ -162,7 +164,7 @@ class ExpertRouterDemo:
         )
 
     def _new_statements(self, n: int) -> pd.DataFrame:
-        """Statements of another seed than those of the training."""
+        """Statements from another seed than those of the training."""
         return generate_statements(n, seed=self.seed + 1)
 
     @cached_property
@@ -191,7 +193,7 @@ class ExpertRouterDemo:
         return _TrainedModel(model, training, float(corpus.labels.kind_bits.mean()))
 
     def _untrained(self) -> SparseTransformer:
-        """The model as it is before training: the same every time."""
+        """The model before training: the same every time."""
         config = SparseTransformerConfig(
             vocab_size=len(statement_words()),
             d_model=self.input_dim,

@@ -1,4 +1,4 @@
-"""Statements that went through a layer with experts, a row for each."""
+"""The routing of statements by a layer with experts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from sparse_transformers.demos.expert_router import expert_names
 from sparse_transformers.demos.statements import encode_statements
 from sparse_transformers.models.experts.layer import record_experts
 from sparse_transformers.models.experts.routing import Routing
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.utils.metrics.experts.focus import expert_class_table, expert_focus
 
 
 @dataclass(frozen=True, eq=False)
 class RoutedStatements:
-    """What the one layer with experts of a model did with statements.
+    """How the only layer with experts of a model routes statements.
 
     Attributes:
-        statements: the table of `generate_statements`.
-        layer: the layer's name in the model.
-        routing: of all tokens, full stops included.
-        input_ids: padded on the right.
-        is_token: False for padding.
+        statements: a table as `generate_statements` makes it.
+        layer: name of the layer in the model.
+        routing: the routing of all tokens, full stops included.
+        input_ids: token ids, padded on the right.
+        is_token: True for tokens, False for padding.
     """
 
     statements: pd.DataFrame
@@ -39,37 +39,37 @@ class RoutedStatements:
 
     @property
     def words(self) -> Int[np.ndarray, "tokens"]:
-        """The id of each token; here and below without padding."""
+        """The id of each token; like the properties below, without padding."""
         return self.input_ids[self.is_token].numpy()
 
     @property
     def rows(self) -> Int[np.ndarray, "tokens"]:
-        """Which statement each token is of."""
+        """The row of the statement of each token."""
         return self.is_token.nonzero()[:, 0].numpy()
 
     @property
     def placed_words(self) -> Int[np.ndarray, "tokens"]:
-        """A number for the id of each token and its place in its statement together."""
+        """One number for each pair of a token id and a position in the statement."""
         positions = self.is_token.nonzero()[:, 1].numpy()
         return self.words * self.is_token.shape[1] + positions
 
     @property
     def kinds(self) -> np.ndarray:
-        """The kind of the statement that each token is of."""
+        """The kind of the statement of each token."""
         return self.statements["kind"].to_numpy()[self.rows]
 
     @property
     def experts(self) -> Int[np.ndarray, "tokens"]:
-        """The first choice of each token."""
+        """The expert that is the first choice of each token."""
         return self.routing.first_choice()[self.is_token].numpy()
 
     def mean_probabilities(self) -> Float[Tensor, "statements experts"]:
-        """What the router thinks of each expert, mean over the tokens of a statement."""
+        """The router's probability of each expert, averaged over the tokens of a statement."""
         of_tokens = self.routing.probabilities.view(*self.is_token.shape, -1)
         return of_tokens.sum(1) / self.is_token.sum(1, keepdim=True)
 
     def summaries(self) -> Iterator[RoutedStatement]:
-        """Where most tokens of each statement went."""
+        """The expert of most tokens of each statement."""
         names = expert_names(self.routing.num_experts)
         per_statement = np.split(self.experts, np.flatnonzero(np.diff(self.rows)) + 1)
         for statement, experts in zip(self.statements.itertuples(), per_statement, strict=True):
@@ -85,7 +85,7 @@ class RoutedStatements:
 
 @torch.no_grad()
 def route_statements(model: nn.Module, statements: pd.DataFrame) -> RoutedStatements:
-    """Send statements through a model in which one layer has experts."""
+    """Run statements through a model in which exactly one layer has experts."""
     rows = encode_statements(statements["text"])
     input_ids, is_token = pad_tokens(rows, max_tokens=max(map(len, rows)))
     with record_experts(model) as outputs:
@@ -97,13 +97,13 @@ def route_statements(model: nn.Module, statements: pd.DataFrame) -> RoutedStatem
 def expert_profiles(
     experts: ArrayLike, kinds: ArrayLike, statements: ArrayLike, *, num_experts: int
 ) -> tuple[ExpertProfile, ...]:
-    """Which kinds of statements each expert reads.
+    """The kinds of the statements that each expert gets.
 
     Args:
         experts: the expert of each token.
-        kinds: the kind of its statement.
-        statements: which statement it is of: kinds are shuffled among these.
-        num_experts: how many experts there are.
+        kinds: the kind of each token's statement.
+        statements: the statement of each token; kinds are shuffled among statements.
+        num_experts: number of experts.
     """
     table = expert_class_table(experts, kinds, num_experts=num_experts)
     focuses = expert_focus(experts, kinds, units=statements, num_experts=num_experts)

@@ -17,26 +17,34 @@ from sparse_transformers.models.self_attention import SelfAttention
 
 
 class Connectivity(TypedDict):
-    """Where the allowed pairs of a mechanism lie."""
+    """The distances of the allowed pairs of a mechanism.
+
+    Attributes:
+        local_ratio: share of the pairs at a distance of at most an eighth of the sequence.
+        long_range_ratio: share of the pairs at a distance of more than half of the sequence.
+        total_connections: number of allowed pairs.
+    """
 
     local_ratio: float
-    """Share of the pairs at a distance of at most an eighth of the sequence."""
     long_range_ratio: float
-    """Share of the pairs at a distance of more than half of the sequence."""
     total_connections: int
-    """Number of allowed pairs."""
 
 
 class MechanismReport(TypedDict):
-    """What `SparseAttentionDemo` finds out about one mechanism."""
+    """The report of `SparseAttentionDemo` on one mechanism.
+
+    Attributes:
+        sparsity: share of all pairs that the mechanism skips, counted on its mask.
+        connectivity: the distances of the allowed pairs.
+        pattern_regularity: 1 minus the standard deviation over the queries of the share of allowed
+            keys.
+        attention_weights: weights of head 0, (seq_len, seq_len): a row for each query.
+    """
 
     sparsity: float
-    """Share of all pairs that the mechanism skips: counted on its mask."""
     connectivity: Connectivity
     pattern_regularity: float
-    """1 minus the standard deviation of the shares of keys that the queries see."""
     attention_weights: NDArray[np.float32]
-    """(seq_len, seq_len): row i is how query i of head 0 spreads its attention."""
 
 
 PATTERN_OF_MECHANISM = {
@@ -52,13 +60,22 @@ PATTERN_OF_MECHANISM = {
 class SparseAttentionDemo:
     """Sparse attention mechanisms side by side, on one layer with random weights and inputs.
 
-    The masks are what differs; the weights are those of an untrained layer, hence nearly uniform.
+    The mechanisms differ in their masks. The attention weights are those of an untrained layer, so
+    they are nearly uniform over the allowed keys.
+
+    >>> import sparse_transformers as st
+    >>> demo = st.SparseAttentionDemo(d_model=32, n_heads=4)
+    >>> report = demo.compute_attention("local_window", seq_len=16, window_size=3)
+    >>> report["connectivity"]["total_connections"], report["attention_weights"].shape
+    (74, (16, 16))
+    >>> list(demo.compare_attention_mechanisms(seq_len=16))
+    ['dense', 'sparse_random', 'local_window', 'strided', 'block_sparse', 'dilated']
 
     Args:
-        d_model: Width of the inputs.
-        n_heads: Number of heads.
-        causal: Whether later keys are hidden. By default every mechanism looks to both sides.
-        seed: Of the layer's weights, the inputs, and the random mechanisms.
+        d_model: width of the inputs.
+        n_heads: number of heads.
+        causal: whether later keys are masked; by default no mechanism is causal.
+        seed: of the layer's weights, the inputs, and the random mechanisms.
     """
 
     def __init__(
@@ -80,11 +97,11 @@ class SparseAttentionDemo:
 
         Args:
             attention_type: dense, sparse_random, local_window, strided, block_sparse or dilated.
-            seq_len: Number of tokens.
-            **options: Of the mechanism's pattern; the others follow from `seq_len`.
+            seq_len: number of tokens.
+            **options: options of the mechanism's pattern; by default they depend on `seq_len`.
 
         Raises:
-            ValueError: An unknown mechanism or option, or a value out of range.
+            ValueError: an unknown mechanism or option, or a value out of range.
         """
         check_whole(1, seq_len=seq_len)
         pattern = self._pattern(attention_type, seq_len, options)

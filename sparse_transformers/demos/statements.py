@@ -17,8 +17,9 @@ from sparse_transformers.models.checks import check_whole
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
-    LogitsAndTargets,
     evaluate_predictions,
+    next_token_batch,
+    predict_next_tokens,
 )
 from sparse_transformers.utils.datasets.statement_kinds import (
     END,
@@ -32,15 +33,15 @@ from sparse_transformers.utils.datasets.statement_likelihood import statement_li
 
 @dataclass(frozen=True, eq=False)
 class TokenLabels:
-    """What is known of each token that a model reads.
+    """The labels of each input token.
 
     Attributes:
-        kind: the kind of its statement, as a place in `STATEMENT_KINDS`.
-        domain: the domain of its statement, as a place in `STATEMENT_DOMAINS`.
-        statement: the number of its statement. Tokens of one statement are no independent draws.
-        position: its place in its statement, from 0.
-        kind_bits: what the words of its statement, up to this one, tell of the kind. Whatever a
-            causal model makes of the token cannot tell more, on average over tokens.
+        kind: the kind of its statement, as an index into `STATEMENT_KINDS`.
+        domain: the domain of its statement, as an index into `STATEMENT_DOMAINS`.
+        statement: the number of its statement. Tokens of one statement are not independent.
+        position: its position in its statement, from 0.
+        kind_bits: the information about the kind, in bits, of the words of its statement up to this
+            one. On average over tokens, no function of a causal model's states can have more.
     """
 
     kind: Int[Tensor, "rows seq"]
@@ -52,16 +53,18 @@ class TokenLabels:
 
 @dataclass(frozen=True, eq=False)
 class StatementCorpus:
-    """Statements one after the other, cut into rows without padding, wherever a row happens to end.
+    """Statements one after the other, cut into rows of equal length without padding.
+
+    Rows begin and end anywhere in a statement.
 
     Attributes:
-        vocabulary: the words behind the token ids; the same for every corpus.
-        train: rows to train on; the last token of a row is only predicted, the first only read.
+        vocabulary: the word of each token id; the same for every corpus.
+        train: rows to train on. The first token of a row is only an input, the last only a target.
         valid: rows of other statements to validate on.
-        labels: of the tokens that are read in the validation rows: `valid[:, :-1]`.
-        generator_nats: of the tokens that are predicted in them, `valid[:, 1:]`: -ln p to one who
-            knows the grammar and the statement so far. A model that knows no better than that has
-            a sum lower by t nats with a probability of at most e^-t: more is a leak.
+        labels: labels of the inputs of the validation rows, `valid[:, :-1]`.
+        generator_nats: -ln p of their targets, `valid[:, 1:]`, where p is the exact probability of
+            the word given the grammar and the statement so far. Without a leak, a model's sum is
+            lower by t nats with a probability of at most e^-t.
     """
 
     vocabulary: tuple[str, ...]
@@ -72,11 +75,11 @@ class StatementCorpus:
 
     @property
     def seq_len(self) -> int:
-        """How many words a model reads, and predicts, in one row."""
+        """Input words, and predictions, per row."""
         return self.valid.shape[1] - 1
 
     def sha256(self) -> str:
-        """The fingerprint by which a resumed run recognises its corpus."""
+        """The hash by which a resumed run recognises its corpus."""
         contents = (" ".join(self.vocabulary).encode(), *map(_bytes, (self.train, self.valid)))
         return hashlib.sha256(b"\n".join(contents)).hexdigest()
 
@@ -85,8 +88,8 @@ class StatementTask:
     """Predict each word from those before it.
 
     Args:
-        corpus: where the words come from.
-        max_valid_rows: validate on at most so many rows, the first ones.
+        corpus: the rows to train and to validate on.
+        max_valid_rows: the largest number of rows to validate on; the first ones are used.
 
     Raises:
         ValueError: `max_valid_rows` is below 1.
@@ -101,20 +104,21 @@ class StatementTask:
 
     @property
     def floor_nats(self) -> float:
-        """Mean `generator_nats` of the words to validate on: what no model should get below."""
+        """Mean `generator_nats` of the words to validate on; a loss below it means a leak."""
         return float(self.corpus.generator_nats[: self.max_valid_rows].mean())
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
         n_rows = len(self.corpus.train)
         rows = np.random.default_rng([seed, step]).integers(n_rows, size=batch_size)
-        return _next_word_batch(self.corpus.train[rows])
+        return next_token_batch(self.corpus.train[rows])
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return F.cross_entropy(*_predict_words(model, batch))
+        return F.cross_entropy(*predict_next_tokens(model, batch))
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
         rows = self.corpus.valid[: self.max_valid_rows]
-        return evaluate_predictions(model, _predict_words, _next_word_batch(rows).split(batch_size))
+        batches = next_token_batch(rows).split(batch_size)
+        return evaluate_predictions(model, predict_next_tokens, batches)
 
     def description(self) -> dict[str, Any]:
         return {
@@ -130,18 +134,18 @@ class StatementTask:
 def make_statement_corpus(
     n_statements: int = 10_000, *, seq_len: int = 64, valid_fraction: float = 0.1, seed: int = 0
 ) -> StatementCorpus:
-    """Generate statements and cut them into rows; what is left over fills no row and is dropped.
+    """Generate statements and cut them into rows; an incomplete last row is dropped.
 
-    A statement that is for validation too, by chance, is left out of the training rows.
+    Training statements that occur among the validation statements are removed.
 
     Args:
-        n_statements: how many to generate, of 8 to 13 words and a full stop each.
-        seq_len: how many words a model reads in one row.
+        n_statements: number of statements to generate, each of 8 to 13 words and a full stop.
+        seq_len: input words per row.
         valid_fraction: the share of the statements that are never trained on.
         seed: of the statements.
 
     Raises:
-        ValueError: a number is out of range, or a part of the statements does not fill one row.
+        ValueError: a number is out of range, or a part of the statements is shorter than a row.
     """
     check_whole(1, n_statements=n_statements, seq_len=seq_len)
     if not 0 < valid_fraction < 1:
@@ -175,13 +179,13 @@ def encode_statements(texts: Iterable[str]) -> list[list[int]]:
     """The token ids of each statement, and of the full stop after it.
 
     Raises:
-        ValueError: a text holds a word that is in no statement.
+        ValueError: a text holds a word outside the vocabulary.
     """
     tokens = {word: token for token, word in enumerate(statement_words())}
     try:
         return [[tokens[word] for word in [*text.split(), END]] for text in texts]
     except KeyError as error:
-        raise ValueError(f"texts must hold words of statements only, got {error}") from error
+        raise ValueError(f"texts must hold words of the vocabulary only, got {error}") from error
 
 
 def _running_ids(statements: pd.DataFrame) -> Int[np.ndarray, "tokens"]:
@@ -192,18 +196,18 @@ def _running_ids(statements: pd.DataFrame) -> Int[np.ndarray, "tokens"]:
 def _label_tokens(
     statements: pd.DataFrame,
 ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "tokens"]]:
-    """The fields of `TokenLabels` for all tokens, one after the other, and the generator's nats."""
+    """The fields of `TokenLabels` and `generator_nats`, for all tokens in order."""
     likelihoods = [statement_likelihood([*text.split(), END]) for text in statements["text"]]
     lengths = [len(each.nats) for each in likelihoods]
     kinds = statements["kind"].map(STATEMENT_KINDS.index)
     domains = statements["domain"].map(STATEMENT_DOMAINS.index)
-    doubt_bits = [entropy(each.kinds, base=2, axis=1) for each in likelihoods]
+    kind_entropies = entropy(np.concatenate([each.kinds for each in likelihoods]), base=2, axis=1)
     labels = {
         "kind": np.repeat(kinds.to_numpy(), lengths),
         "domain": np.repeat(domains.to_numpy(), lengths),
         "statement": np.repeat(statements.index.to_numpy(), lengths),
         "position": np.concatenate([np.arange(length) for length in lengths]),
-        "kind_bits": np.log2(len(STATEMENT_KINDS)) - np.concatenate(doubt_bits),
+        "kind_bits": np.log2(len(STATEMENT_KINDS)) - kind_entropies,
     }
     return labels, np.concatenate([each.nats for each in likelihoods])
 
@@ -211,15 +215,6 @@ def _label_tokens(
 def _cut_rows(tokens: np.ndarray, seq_len: int) -> Tensor:
     n_rows = len(tokens) // (seq_len + 1)
     return torch.from_numpy(tokens[: n_rows * (seq_len + 1)]).view(n_rows, seq_len + 1)
-
-
-def _predict_words(model: nn.Module, batch: Batch) -> LogitsAndTargets:
-    logits = model(batch.input_ids)  # (batch, seq, vocab)
-    return logits.flatten(0, 1).float(), batch.targets.flatten()
-
-
-def _next_word_batch(rows: Int[Tensor, "batch seq+1"]) -> Batch:
-    return Batch(input_ids=rows[:, :-1], targets=rows[:, 1:])
 
 
 def _bytes(rows: Tensor) -> bytes:

@@ -1,1 +1,1 @@
-"""Training on bytes and on labelled sequences: data, tasks, trainer, checkpoints."""
+"""Training on bytes and on labelled sequences: data, tasks, the trainer and its checkpoints."""

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole: a folder is written beside its place and then renamed into it.
+"""Checkpoints that are always complete: a folder is written under another name, then renamed.
 
-A folder that exists cannot be replaced in one step, so the old one moves aside first. Whatever
-moment a kill comes at, one of the two is there, complete; `recover_checkpoint` puts it in place.
+An existing folder cannot be replaced in one step, so the old one is renamed first. Whenever the
+process is killed, one of the two is complete; `recover_checkpoint` gives it the right name.
 """
 
 import os
@@ -19,7 +19,7 @@ STATE_FILE = "trainer_state.pt"
 
 @runtime_checkable
 class SavableModel(Protocol):
-    """A model that writes and reads itself, as `SparseTransformer` does."""
+    """A model that can be saved and loaded, as `SparseTransformer` can."""
 
     config: Any  # with `to_dict() -> dict` of JSON values
 
@@ -31,18 +31,18 @@ class SavableModel(Protocol):
         """Read what `save_pretrained` wrote."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take over weights."""
+        """Set the weights."""
 
     def state_dict(self) -> dict[str, Any]:
         """The weights."""
 
 
 def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | None = None) -> None:
-    """Write the model, and the trainer's state if there is one, as one whole.
+    """Write the model, and the trainer's state if given, completely or not at all.
 
     Args:
-        folder: holds the new checkpoint afterwards, or still the old one if the process dies.
-        model: writes itself by `save_pretrained`.
+        folder: holds the new checkpoint afterwards, or still the old one if the process is killed.
+        model: saved by its `save_pretrained`.
         state: tensors, numbers, strings, lists and dicts, written to `STATE_FILE`.
     """
     with replaced_folder(folder) as unfinished:
@@ -53,9 +53,9 @@ def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | N
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write files into, which takes the place of `folder` if all goes well."""
+    """A new folder to write files into; it replaces `folder` if the block raises no error."""
     unfinished, outdated = _beside(folder, "unfinished"), _beside(folder, "outdated")
-    shutil.rmtree(unfinished, ignore_errors=True)  # what an earlier kill left
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a killed process
     try:
         unfinished.mkdir(parents=True)
         yield unfinished
@@ -70,7 +70,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 def recover_checkpoint(folder: Path) -> bool:
-    """Finish what a kill interrupted; whether `folder` then holds a checkpoint."""
+    """Complete an interrupted replacement; whether `folder` then holds a checkpoint."""
     outdated = _beside(folder, "outdated")
     if not folder.exists() and outdated.exists():
         outdated.rename(folder)
@@ -83,7 +83,7 @@ def load_state(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds no trainer state.
-        ValueError: the file is damaged, or holds anything but data.
+        ValueError: the file is damaged, or holds objects other than data.
     """
     path = folder / STATE_FILE
     try:

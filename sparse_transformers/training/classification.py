@@ -22,25 +22,25 @@ from sparse_transformers.utils.metrics.inverse_temperature import loss_when_cali
 
 
 class ClassificationTask:
-    """Predict one label per row, by a model that answers with `.logits` (batch, classes).
+    """Predict one label per row, with a model whose output has `.logits` (batch, classes).
 
-    Each epoch visits every training row once, in an order of its own.
+    Each epoch visits every training row once, in a random order.
 
     Args:
-        train: all rows to train on.
-        valid: all rows to validate on.
-        class_weights: what the loss of a training row of each class is multiplied by, such as
-            `balanced_class_weights`; validation stays unweighted.
-        steps_per_pool: the rows of so many steps in a row, one epoch at most, are shared out among
-            them by length, so that the rows of a batch are about equally long. Little is then
-            computed for padding.
-        calibrated: validate by the loss at the temperature that makes it lowest. That is the loss
-            to stop on for a model whose temperature is fitted in the end: how sure it is then does
-            not matter, and models become too sure long before they stop learning.
+        train: all training rows.
+        valid: all validation rows.
+        class_weights: factors on the loss of the training rows of each class, such as
+            `balanced_class_weights`; the validation is unweighted.
+        steps_per_pool: the rows of so many consecutive steps, at most one epoch, are sorted by
+            length before they are divided into batches. Rows of a batch then have similar lengths
+            and little padding.
+        calibrated: validate with the loss at the temperature that makes it lowest. Use it to stop
+            early when the temperature is fitted after training: models become overconfident long
+            before they stop learning, and the fitted temperature corrects that.
 
     Raises:
-        ValueError: a part is empty, its shapes or dtypes do not fit together, or there is no weight
-            for a class.
+        ValueError: a part is empty, its shapes or dtypes do not fit together, or a class has no
+            weight.
     """
 
     target_unit = "label"
@@ -77,7 +77,8 @@ class ClassificationTask:
         return self.train.rows(index[nth * batch_size : (nth + 1) * batch_size])
 
     def _rows_of_pool(self, pool: int, n_rows: int, seed: int) -> Int[Tensor, "rows"]:
-        # Epoch after epoch makes one endless row of indices; the pool says which stretch to take.
+        # All epochs one after the other are one endless sequence of indices, of which the pools are
+        # consecutive pieces.
         n_train = len(self.train)
         places = range(pool * n_rows, (pool + 1) * n_rows)
         return torch.tensor(
@@ -89,7 +90,8 @@ class ClassificationTask:
         if self.class_weights is None:
             return F.cross_entropy(logits, targets)
         weights = logits.new_tensor(self.class_weights)[targets]
-        # Not cross_entropy's own weights: it divides by their sum, so that parts would not add up.
+        # Not cross_entropy's `weight`: it divides by the sum of the weights of a part of the batch,
+        # so the parts would not add up to the batch.
         return (F.cross_entropy(logits, targets, reduction="none") * weights).mean()
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
@@ -130,7 +132,7 @@ class ClassificationTask:
 
 
 def balanced_class_weights(targets: Int[Tensor, "rows"], n_classes: int) -> tuple[float, ...]:
-    """Weights by which each class has the same part in the loss, and rows the mean weight 1.
+    """Weights that give each class the same share of the loss; their mean over the rows is 1.
 
     Raises:
         ValueError: a class has no row.
@@ -141,7 +143,7 @@ def balanced_class_weights(targets: Int[Tensor, "rows"], n_classes: int) -> tupl
     return tuple((len(targets) / (n_classes * counts.double())).tolist())
 
 
-@lru_cache(maxsize=2)  # a batch takes rows of one epoch, or of two that meet in it
+@lru_cache(maxsize=2)  # a batch has rows of one epoch or of two consecutive ones
 def _epoch_order(n_rows: int, seed: int, epoch: int) -> list[int]:
     return np.random.default_rng([seed, epoch]).permutation(n_rows).tolist()
 

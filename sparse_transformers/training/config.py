@@ -8,35 +8,42 @@ from sparse_transformers.utils.runtime import PRECISIONS
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train; what to train on is the task's business.
+    """How to train: the optimiser, the learning rate, and when to validate, save and stop.
+
+    >>> import sparse_transformers as st
+    >>> st.TrainingConfig(steps=200, batch_size=32, grad_accumulation=4).rows_per_part
+    8
 
     Attributes:
         steps: optimiser steps.
         batch_size: rows per step.
-        grad_accumulation: compute a step in so many equal parts, one after the other. Saves memory;
-            the step is the same up to rounding, and to which activations dropout hits.
-        learning_rate: the largest, reached at the end of the warm-up.
+        grad_accumulation: compute a step in so many equal parts, one after the other. It saves
+            memory; the step is the same except for rounding and for the dropout.
+        learning_rate: the largest of the schedule, reached at the end of the warm-up.
         warmup_fraction: the share of the run in which the learning rate rises linearly.
         final_lr_fraction: the cosine falls to this share of `learning_rate`.
-        weight_decay: on matrices only (embeddings included), not on biases and norms.
-        betas: of AdamW.
+        weight_decay: of AdamW, on matrices (embeddings included), not on biases and norms.
+        betas: of AdamW, the decay rates of its two moving averages.
         clip_norm: scale gradients down to this global norm; None for no clipping.
         precision: "float32", "bfloat16" (autocast; weights and optimiser stay float32) or "auto",
             which is bfloat16 on CUDA hardware that has it.
         gradient_checkpointing: recompute activations in the backward pass: less memory, more time.
-        log_every: write a training row to the metrics at every so-manieth step.
-        eval_every: validate at every so-manieth step, at the start and at the end.
-        save_every: write the last checkpoint at every so-manieth step, at the start and at the end.
-        seed: decides the batches and the dropout.
+        log_every: steps between rows of training metrics.
+        eval_every: steps between validations; there is also one at the start and one at the end.
+        save_every: steps between checkpoints; there is also one at the start and one at the end.
+        seed: of the batches and the dropout.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        time_limit_s: stop after the first step that ends later than this many seconds of training.
-            Validating and saving do not count. The learning rate then follows the share of the time
-            (or of the steps, if that is larger), so that every run gets its whole schedule; such a
-            run depends on the machine's speed and cannot be repeated bit for bit.
-        patience: stop early, after so many validations in a row without a new lowest loss, and end
-            with the weights of the lowest one, however the run ends; None trains to the end and
-            keeps the last weights. The learning rate follows the whole schedule all the same.
+        time_limit_s: seconds of training after which the run stops, at the end of a step; None for
+            no limit. Validating and saving do not count. The learning rate then follows the share
+            of the time (or of the steps, if that is larger), so that every run gets its whole
+            schedule. Such a run depends on the machine's speed and cannot be repeated bit for bit.
+        patience: stop after so many validations in a row without a new lowest loss; the model ends
+            with the weights of the lowest loss, however the run ends. None trains to the end and
+            keeps the last weights. The schedule of the learning rate is the same either way.
         progress: show a progress bar.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     steps: int = 1000
@@ -88,7 +95,7 @@ class TrainingConfig:
 
     @property
     def rows_per_part(self) -> int:
-        """How many rows the model sees at once."""
+        """Rows per forward pass: `batch_size` divided by `grad_accumulation`."""
         return self.batch_size // self.grad_accumulation
 
     def to_dict(self) -> dict[str, Any]:

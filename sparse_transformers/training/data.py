@@ -1,16 +1,12 @@
-"""Bytes to train on: any file, the text that ships with Python, and how a corpus is cut."""
+"""Bytes to train on: any file, or the text that ships with Python, cut into windows."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
-
-PADDING = 0
-"""The token that fills up short rows."""
 
 
 def load_bytes(path: str | Path) -> UInt8[Tensor, "length"]:
@@ -31,7 +27,7 @@ def default_text() -> str:
 
     About 470,000 characters; the exact text depends on the version of Python.
     """
-    from pydoc_data.topics import topics  # 0.7 MB of source: only for those who ask
+    from pydoc_data.topics import topics  # imported on use: 0.7 MB of source
 
     return "\n\n".join(topics[name] for name in sorted(topics))
 
@@ -41,55 +37,29 @@ def text_to_bytes(text: str) -> UInt8[Tensor, "length"]:
     return _as_tensor(text.encode())
 
 
-def pad_texts(
-    texts: Sequence[str], seq_len: int
-) -> tuple[Int[Tensor, "texts seq"], Bool[Tensor, "texts seq"]]:
-    """Texts as rows of UTF-8 bytes, cut or zero-padded on the right to `seq_len`.
-
-    Returns:
-        The ids, and the attention mask that is True on the bytes of the text.
-    """
-    if seq_len < 1:
-        raise ValueError(f"seq_len must be at least 1, got {seq_len}")
-    ids = torch.zeros(len(texts), seq_len, dtype=torch.long)
-    mask = torch.zeros(len(texts), seq_len, dtype=torch.bool)
-    for row, text in enumerate(texts):
-        content = text.encode()[:seq_len]
-        if not content:
-            raise ValueError(f"texts must not be empty, got an empty text at index {row}")
-        ids[row, : len(content)] = _as_tensor(content)
-        mask[row, : len(content)] = True
-    return ids, mask
-
-
-def pad_tokens(
-    rows: Sequence[Sequence[int]], max_tokens: int
-) -> tuple[Int[Tensor, "rows seq"], Bool[Tensor, "rows seq"]]:
-    """Rows of tokens as one tensor, cut to `max_tokens`, padded on the right to the longest.
-
-    Returns:
-        The ids, and the mask that is True on tokens of the row.
-    """
-    longest = min(max_tokens, max(map(len, rows), default=1))
-    ids = torch.full((len(rows), longest), PADDING)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for nth, row in enumerate(rows):
-        tokens = torch.tensor(row[:longest])
-        ids[nth, : len(tokens)] = tokens
-        mask[nth, : len(tokens)] = True
-    return ids, mask
-
-
 class ByteCorpus:
     """A sequence of bytes, split by position: the end of it is for validation.
 
     A window of `seq_len` predictions takes `seq_len + 1` bytes: each byte is predicted from those
-    before it, and the first is only read.
+    before it, and the first has no prediction.
+
+    >>> import torch
+    >>> import sparse_transformers as st
+    >>> corpus = st.ByteCorpus(torch.arange(200, dtype=torch.uint8), valid_fraction=0.1)
+    >>> len(corpus.train), len(corpus.valid)
+    (180, 20)
+    >>> corpus.random_windows(0, n_windows=4, seq_len=8, seed=0).shape
+    torch.Size([4, 9])
+
+    `ByteCorpus.from_file` reads any file.
 
     Args:
-        content: the bytes.
-        name: what error messages call the corpus, such as the file's path.
-        valid_fraction: the share at the end that is never trained on.
+        content: the bytes, one-dimensional, of dtype uint8.
+        name: the name of the corpus in error messages, such as the file's path.
+        valid_fraction: the share at the end that is never trained on, between 0 and 1.
+
+    Raises:
+        ValueError: the content has another shape or dtype, or the fraction is out of range.
     """
 
     def __init__(
@@ -109,7 +79,16 @@ class ByteCorpus:
 
     @classmethod
     def from_file(cls, path: str | Path, *, valid_fraction: float = 0.1) -> "ByteCorpus":
-        """The corpus in any file, text or not."""
+        """The bytes of any file, text or not.
+
+        Args:
+            path: the file.
+            valid_fraction: the share at the end that is never trained on, between 0 and 1.
+
+        Raises:
+            OSError: the file is missing or cannot be read.
+            ValueError: the file is empty, or the fraction is out of range.
+        """
         return cls(load_bytes(path), name=str(path), valid_fraction=valid_fraction)
 
     def check_holds_windows(self, seq_len: int) -> None:
@@ -126,7 +105,7 @@ class ByteCorpus:
     def random_windows(
         self, step: int, *, n_windows: int, seq_len: int, seed: int
     ) -> UInt8[Tensor, "windows seq+1"]:
-        """Windows from uniformly drawn places of the training part: a function of (seed, step)."""
+        """Windows from random positions of the training part: a function of (seed, step)."""
         last_start = len(self.train) - seq_len - 1
         starts = np.random.default_rng([seed, step]).integers(0, last_start + 1, size=n_windows)
         return _cut_windows(self.train, torch.from_numpy(starts), seq_len)
@@ -134,8 +113,8 @@ class ByteCorpus:
     def valid_windows(self, *, max_windows: int, seq_len: int) -> UInt8[Tensor, "windows seq+1"]:
         """The same windows every time, spread evenly over the validation part.
 
-        Where `max_windows` suffices for the whole part, they tile it, and each byte is predicted
-        at most once.
+        If `max_windows` is enough for the whole part, the windows tile it without overlap, so each
+        byte is predicted at most once.
         """
         n_windows = min(max_windows, (len(self.valid) - 1) // seq_len)
         last_start = len(self.valid) - seq_len - 1
@@ -143,12 +122,12 @@ class ByteCorpus:
         return _cut_windows(self.valid, starts, seq_len)
 
     def sha256(self) -> str:
-        """The fingerprint by which a resumed run recognises its corpus."""
+        """The hash by which a resumed run recognises its corpus."""
         return hashlib.sha256(self.content.numpy().data).hexdigest()
 
 
 def _as_tensor(content: bytes) -> UInt8[Tensor, "length"]:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor wants a writable copy
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor needs a writable copy
 
 
 def _cut_windows(

@@ -1,4 +1,4 @@
-"""The metrics of a run: one JSON object per line, in a file that survives a kill."""
+"""The metrics of a run: one JSON object per line, in a file that stays readable after a kill."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ Row = dict[str, Any]
 
 
 class MetricsLog:
-    """Rows of measurements, each with the step that it belongs to.
+    """Rows of metrics, each with its step.
 
     Args:
         path: the JSONL file, written line by line; None keeps the rows in memory only.
-        last_step: keep the file's rows up to this step, which is where a resumed run goes on;
-            None starts an empty file.
+        last_step: keep the file's rows up to this step, after which a resumed run continues; None
+            starts an empty file.
     """
 
     def __init__(self, path: Path | None, last_step: int | None = None) -> None:
@@ -28,7 +28,7 @@ class MetricsLog:
         atomic_write_text(path, "".join(_line(row) for row in self.rows))
 
     def append(self, row: Row) -> None:
-        """Add a row, and write it out at once."""
+        """Add a row, and write it to the file at once."""
         self.rows.append(row)
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:

@@ -3,29 +3,37 @@
 from typing import Any
 
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.task import (
     Batch,
     Evaluation,
-    LogitsAndTargets,
     evaluate_predictions,
+    next_token_batch,
+    predict_next_tokens,
 )
 
 
 class NextByteTask:
-    """Predict each byte from those before it.
+    """Predict each byte of a corpus from those before it.
+
+    >>> import torch
+    >>> import sparse_transformers as st
+    >>> corpus = st.ByteCorpus(torch.arange(200, dtype=torch.uint8))
+    >>> batch = st.NextByteTask(corpus, seq_len=8).batch(0, batch_size=4, seed=0)
+    >>> bool((batch.targets == batch.input_ids + 1).all())
+    True
 
     Args:
-        corpus: where the bytes come from.
-        seq_len: how many bytes the model reads, and predicts, in one row.
-        max_valid_windows: validate on at most so many rows. The first bytes of a row have little
-            context, so compare bits per byte at equal `seq_len` only.
+        corpus: the bytes to train and to validate on.
+        seq_len: input bytes, and predictions, per row.
+        max_valid_windows: the largest number of rows to validate on. The first bytes of a row have
+            little context, so compare bits per byte at equal `seq_len` only.
 
     Raises:
-        ValueError: a part of the corpus is shorter than one window.
+        ValueError: a part of the corpus is shorter than one window, or a number is below 1.
     """
 
     target_unit = "byte"
@@ -39,20 +47,20 @@ class NextByteTask:
         self.max_valid_windows = max_valid_windows
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        return _next_byte_batch(
-            self.corpus.random_windows(step, n_windows=batch_size, seq_len=self.seq_len, seed=seed)
+        windows = self.corpus.random_windows(
+            step, n_windows=batch_size, seq_len=self.seq_len, seed=seed
         )
+        return next_token_batch(windows.long())
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return F.cross_entropy(*_predict_bytes(model, batch))
+        return F.cross_entropy(*predict_next_tokens(model, batch))
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
         windows = self.corpus.valid_windows(
             max_windows=self.max_valid_windows, seq_len=self.seq_len
         )
-        return evaluate_predictions(
-            model, _predict_bytes, _next_byte_batch(windows).split(batch_size)
-        )
+        batches = next_token_batch(windows.long()).split(batch_size)
+        return evaluate_predictions(model, predict_next_tokens, batches)
 
     def description(self) -> dict[str, Any]:
         return {
@@ -63,13 +71,3 @@ class NextByteTask:
             "valid_bytes": len(self.corpus.valid),
             "corpus_sha256": self.corpus.sha256(),
         }
-
-
-def _predict_bytes(model: nn.Module, batch: Batch) -> LogitsAndTargets:
-    logits = model(batch.input_ids)  # (batch, seq, vocab)
-    return logits.flatten(0, 1).float(), batch.targets.flatten()
-
-
-def _next_byte_batch(windows: UInt8[Tensor, "batch seq+1"]) -> Batch:
-    ids = windows.long()
-    return Batch(input_ids=ids[:, :-1], targets=ids[:, 1:])

@@ -1,4 +1,4 @@
-"""How weights move: AdamW, and the learning rate over a run."""
+"""The optimiser, AdamW, and the schedule of its learning rate."""
 
 import math
 
@@ -9,7 +9,7 @@ from sparse_transformers.training.config import TrainingConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: shrinking a norm's scale or a bias has no such purpose.
+    """AdamW with weight decay on matrices only: decay of biases and norms does not regularise.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
     """

@@ -1,4 +1,4 @@
-"""Where a run stands, and what it came to."""
+"""The progress of a run, and its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +10,15 @@ from sparse_transformers.training.task import Evaluation
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        steps: optimiser steps made.
-        tokens: real tokens trained on.
-        train_seconds: wall time of the training steps; validating and saving are not in it.
+        steps: number of optimiser steps.
+        tokens: number of real tokens trained on.
+        train_seconds: wall time of the training steps, without validating and saving.
         evaluations: the validations by step; step 0 is the untrained model.
         metrics: all rows of the metrics file.
-        output_dir: where checkpoints, metrics and plot are; None if nothing was saved.
+        output_dir: folder of checkpoints, metrics and plot; None if nothing was saved.
     """
 
     steps: int
@@ -30,7 +30,7 @@ class TrainingResult:
 
     @property
     def best_step(self) -> int:
-        """The step with the lowest validation loss, the first of equals."""
+        """The step with the lowest validation loss; of equal ones the first."""
         return min(self.evaluations, key=lambda step: self.evaluations[step].loss_nats)
 
     @property
@@ -45,13 +45,13 @@ class TrainingResult:
 
     @property
     def tokens_per_second(self) -> float:
-        """Training speed over the whole run."""
+        """Training speed over the whole run: tokens per second of training."""
         return self.tokens / self.train_seconds
 
 
 @dataclass
 class Progress:
-    """Where a run stands: all that a resumed run needs besides weights and optimiser."""
+    """What a resumed run needs besides the weights and the state of the optimiser."""
 
     step: int = 0
     tokens: int = 0
@@ -60,7 +60,7 @@ class Progress:
 
     @property
     def validations_since_best(self) -> int:
-        """How many validations came after the one with the lowest loss, the first of equals."""
+        """Number of validations after the one with the lowest loss; of equal ones the first."""
         losses = [each.loss_nats for each in self.evaluations.values()]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind, in one folder.
+"""The files of a run, in one folder.
 
 run.json         settings of training, task and model, and the environment
 metrics.jsonl    one row per logged step and per validation
@@ -23,7 +23,7 @@ from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_t
 
 Settings = dict[str, dict[str, Any]]
 
-# Neither changes what is computed, apart from a device's rounding.
+# Neither changes the results, except for the rounding of a device.
 MAY_CHANGE_ON_RESUME = ("training.device", "training.progress")
 
 
@@ -43,7 +43,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
 
     def create(self) -> None:
-        """Claim the folder for a new run.
+        """Make the folder for a new run.
 
         Raises:
             OSError: the folder cannot be written to, or already holds a run.
@@ -60,11 +60,11 @@ class RunFolder:
             raise OSError(f"the output folder {self.path} must be writable: {error}") from error
 
     def save_last(self, model: SavableModel, state: dict[str, Any]) -> None:
-        """Write what a resumed run starts from."""
+        """Write the checkpoint that a resumed run starts from."""
         save_checkpoint(self.last, model, {**state, "settings": self.settings})
 
     def save_best(self, model: SavableModel) -> None:
-        """Write the model that validated best so far."""
+        """Write the model with the lowest validation loss so far."""
         save_checkpoint(self.best, model)
 
     def load_last(self, model: SavableModel) -> dict[str, Any]:
@@ -91,12 +91,12 @@ class RunFolder:
 
     def draw(self, rows: Sequence[Row]) -> None:
         """Draw the training plot."""
-        # Only who draws waits for matplotlib.
+        # Imported on use: matplotlib takes long to import.
         from matplotlib.figure import Figure
 
         from sparse_transformers.utils.plots.training import plot_training
 
-        figure = Figure(layout="constrained")  # not pyplot's, so no global state is touched
+        figure = Figure(layout="constrained")  # pyplot would change global state
         plot_training(rows, ax=figure.subplots())
         image = io.BytesIO()
         figure.savefig(image, format="png", dpi=120)
@@ -104,7 +104,7 @@ class RunFolder:
 
 
 def _differences(before: Settings, now: Settings) -> list[str]:
-    """Which settings differ, in words."""
+    """A phrase for each setting that differs."""
     found = []
     for group in sorted(before.keys() | now.keys()):
         was, is_now = before.get(group, {}), now.get(group, {})

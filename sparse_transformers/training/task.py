@@ -1,7 +1,6 @@
-"""What a task is: where batches come from, the loss, and the validation.
+"""The interface of a task: the batch of a step, the loss of a batch, and the validation.
 
-A task is the only place that knows how a model is called. The trainer asks it for the batch of a
-step, for the loss of a part of that batch, and for a validation.
+Only the task knows the arguments and outputs of the model; the trainer calls the task.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ LogitsAndTargets = tuple[Float[Tensor, "targets classes"], Int[Tensor, "targets"
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens and what to predict from each row.
+    """Rows of tokens and their targets.
 
     Attributes:
         input_ids: token ids.
@@ -39,7 +38,7 @@ class Batch:
 
     @property
     def n_tokens(self) -> int:
-        """How many real tokens the rows hold."""
+        """Number of real tokens."""
         if self.attention_mask is None:
             return self.input_ids.numel()
         return int(self.attention_mask.sum())
@@ -74,7 +73,7 @@ class Batch:
         )
 
     def sha256(self) -> str:
-        """A fingerprint of the content, by which a resumed run recognises its data."""
+        """The hash of the content, by which a resumed run recognises its data."""
         tensors = (self.input_ids, self.targets, self.attention_mask)
         return hashlib.sha256(
             b"".join(tensor.numpy().tobytes() for tensor in tensors if tensor is not None)
@@ -87,8 +86,8 @@ class Evaluation:
 
     Attributes:
         loss_nats: mean cross-entropy per target.
-        accuracy: share of targets that got the largest logit.
-        n_targets: how many targets the means are over.
+        accuracy: share of targets that have the largest logit.
+        n_targets: number of targets that both are averaged over.
     """
 
     loss_nats: float
@@ -103,33 +102,44 @@ class Evaluation:
 
 @runtime_checkable
 class Task(Protocol):
-    """What the trainer needs to know about a task.
+    """What the trainer needs of a task.
 
     Attributes:
-        target_unit: what one target is ("byte", "label"); it names the metrics.
+        target_unit: what one target is, such as "byte" or "label"; part of the metrics' names.
     """
 
     target_unit: str
 
     def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        """The batch of a step: a function of the arguments alone, or a run cannot be resumed."""
+        """The batch of a step. It must depend on the arguments only: runs are resumed."""
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        """Mean loss in nats; every batch of equally many rows must hold equally many targets."""
+        """Mean loss in nats. Batches with equally many rows must have equally many targets."""
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
-        """Validate on the same targets every time, and leave the model's mode as it was."""
+        """Validate on the same targets every time; the model's mode is restored afterwards."""
 
     def description(self) -> dict[str, Any]:
-        """What must be the same for a run to be resumed: JSON values, named for error messages."""
+        """JSON values that must be equal for a run to be resumed, by the name in error messages."""
+
+
+def next_token_batch(rows: Int[Tensor, "batch seq+1"]) -> Batch:
+    """Rows to predict each token from those before it; the first token has no prediction."""
+    return Batch(input_ids=rows[:, :-1], targets=rows[:, 1:])
+
+
+def predict_next_tokens(model: nn.Module, batch: Batch) -> LogitsAndTargets:
+    """The logits and the targets of all tokens of a batch, for a model that returns logits."""
+    logits = model(batch.input_ids)  # (batch, seq, vocab)
+    return logits.flatten(0, 1).float(), batch.targets.flatten()
 
 
 def nats_to_bits(nats: float) -> float:
-    """Convert a cross-entropy; per byte, bits are what the best possible compressor would need."""
+    """Convert a cross-entropy from nats to bits."""
     return nats / math.log(2)
 
 
-@torch.no_grad()  # not inference_mode: what a model caches here must still serve in training
+@torch.no_grad()  # not inference_mode: tensors that a model caches here must be usable in training
 def evaluate_predictions(
     model: nn.Module,
     predict: Callable[[nn.Module, Batch], LogitsAndTargets],
@@ -138,9 +148,9 @@ def evaluate_predictions(
     """Mean cross-entropy and accuracy over all targets of the batches.
 
     Args:
-        model: is put into evaluation mode, and back into the mode it was in.
-        predict: the logits and the targets of a batch.
-        batches: on any device; they are moved to the model's.
+        model: evaluated in evaluation mode; its mode is restored afterwards.
+        predict: a function from the model and a batch to logits and targets.
+        batches: on any device; they are moved to that of the model.
     """
     device = next(model.parameters()).device
     nats, hits, n_targets = 0.0, 0, 0

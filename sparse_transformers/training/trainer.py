@@ -36,18 +36,29 @@ class Trainer:
     """Trains a model on a task.
 
     Every batch and every dropout mask is a function of the seed and the step, so a run that was
-    killed and resumed goes through the same losses as one that was not: bit for bit on a CPU with
-    the same number of threads.
+    killed and resumed has the same losses as an uninterrupted one: bit for bit on a CPU with the
+    same number of threads.
+
+    >>> import torch
+    >>> import sparse_transformers as st
+    >>> corpus = st.ByteCorpus(torch.arange(200, dtype=torch.uint8).repeat(2))
+    >>> model = st.SparseTransformer(st.SparseTransformerConfig(d_model=16, n_heads=2, n_layers=1))
+    >>> config = st.TrainingConfig(steps=2, batch_size=4, device="cpu", progress=False)
+    >>> result = st.Trainer(model, st.NextByteTask(corpus, seq_len=8), config).train()
+    >>> result.steps, result.tokens, sorted(result.evaluations)
+    (2, 64, [0, 2])
+    >>> result.final.loss_bits < result.evaluations[0].loss_bits
+    True
 
     Args:
-        model: is trained in place.
-        task: what to learn.
-        config: how.
-        output_dir: where to leave checkpoints, metrics and plot; needs a model with
-            `save_pretrained` and `from_pretrained`. None saves nothing.
+        model: the model, which is trained in place.
+        task: the batches, the loss and the validation.
+        config: the settings of the run; None for the defaults.
+        output_dir: folder for checkpoints, metrics and plot; needs a model with `save_pretrained`
+            and `from_pretrained`. None saves nothing.
 
     Raises:
-        ValueError: the device, precision or gradient checkpointing that is asked for is not there.
+        ValueError: the device, the precision or gradient checkpointing is not available.
     """
 
     def __init__(
@@ -66,12 +77,12 @@ class Trainer:
         _set_gradient_checkpointing(model, self.config.gradient_checkpointing)
 
     def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, and leave the model in evaluation mode.
+        """Train to the end, and put the model into evaluation mode.
 
-        It has its last weights, or with `patience` those that validated best.
+        The model has the last weights, or with `patience` those of the lowest validation loss.
 
         Args:
-            resume: go on from the last checkpoint in the output folder.
+            resume: continue from the last checkpoint in the output folder.
 
         Raises:
             OSError: the output folder cannot be written to, already holds a run, or (when
@@ -142,7 +153,7 @@ class Trainer:
                 bar.update()
 
     def _train_step(self) -> Row:
-        """Make one optimiser step; the row says what it saw."""
+        """Make one optimiser step, and return its metrics."""
         started = time.perf_counter()
         config, step = self.config, self.progress.step
         learning_rate = learning_rate_at(self._share_of_run(), config)
@@ -178,9 +189,9 @@ class Trainer:
         }
 
     def _accumulate_gradients(self, batch: Batch) -> Float[Tensor, ""]:
-        """Add up the parts' gradients to that of the whole batch, and return its mean loss.
+        """Add up the gradients of the parts of a batch, and return the mean loss of the batch.
 
-        Experts add what their routers are trained by. That is no part of the loss returned.
+        The gradient includes the losses of the routers of experts; the returned loss does not.
         """
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
@@ -234,7 +245,7 @@ class Trainer:
         return out_of_time or out_of_patience or self.progress.step >= self.config.steps
 
     def _share_of_run(self) -> float:
-        """Which share of the run is over with the coming step; the schedule follows it."""
+        """The share of the run that is over after the next step; the schedule follows it."""
         of_steps = (self.progress.step + 1) / self.config.steps
         limit = self.config.time_limit_s
         return of_steps if limit is None else max(of_steps, self.progress.seconds / limit)
@@ -273,11 +284,11 @@ def _set_gradient_checkpointing(model: nn.Module, enabled: bool) -> None:
 
 
 def _seed_of_draws(seed: int, step: int) -> int:
-    """A seed for the dropout of a step, apart from the one of its batch."""
+    """A seed for the dropout of a step, different from that of its batch."""
     return int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0])
 
 
 def _wait_for(device: torch.device) -> None:
-    """Let the device finish, so that the time of a step is all of it."""
+    """Wait until the device has finished, so that the time of a step is complete."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

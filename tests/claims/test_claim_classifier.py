@@ -12,17 +12,17 @@ from sparse_transformers.claims.calibration import ClaimCalibration, combine
 from sparse_transformers.claims.classifier import ClaimClassifier
 from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
-    NGramReader,
-    TransformerReader,
+    NGramMember,
+    TransformerMember,
 )
-from sparse_transformers.claims.members import deal_folds, untrained_readers
+from sparse_transformers.claims.members import assign_folds, untrained_members
 from sparse_transformers.claims.tokenizer import WordTokenizer
 
 QUICK = ClaimClassifierConfig(
-    transformer=TransformerReader(
+    transformer=TransformerMember(
         d_model=16, token_dropout=0.1, epochs=6, learning_rate=1e-2, weight_decay=0.1
     ),
-    ngrams=NGramReader(n_buckets=2**12, epochs=8, learning_rate=5e-2),
+    ngrams=NGramMember(n_buckets=2**12, epochs=8, learning_rate=5e-2),
     folds=2,
     batch_size=16,
     patience=12,
@@ -48,15 +48,15 @@ def fitted():
     return ClaimClassifier(QUICK).fit(rows, labels, classes=("false", "true"), device="cpu")
 
 
-@pytest.mark.parametrize("reader", [None, "transformer", "ngrams"])
-def test_planted_signal_is_learned(fitted, reader):
+@pytest.mark.parametrize("kind", [None, "transformer", "ngrams"])
+def test_planted_signal_is_learned(fitted, kind):
     rows, labels = claims(seed=1)
-    probabilities = fitted.predict_proba(rows, reader=reader)
+    probabilities = fitted.predict_proba(rows, kind=kind)
     assert probabilities.shape == (240, 2)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     predicted = np.array(fitted.classes)[probabilities.argmax(1)]
     assert np.mean(predicted == labels) > 0.95
-    out_of_fold = fitted.out_of_fold_proba(reader=reader).argmax(1)
+    out_of_fold = fitted.out_of_fold_proba(kind=kind).argmax(1)
     assert np.mean(out_of_fold == fitted.out_of_fold.targets) > 0.85  # each saw half of the rows
 
 
@@ -103,9 +103,9 @@ def test_saved_classifier_gives_the_same_probabilities(fitted, tmp_path):
     }
     assert loaded.config == fitted.config
     assert loaded.classes == fitted.classes
-    for reader in (None, "transformer", "ngrams"):
-        again = loaded.predict_proba(rows, reader=reader)
-        assert (again == fitted.predict_proba(rows, reader=reader)).all()
+    for kind in (None, "transformer", "ngrams"):
+        again = loaded.predict_proba(rows, kind=kind)
+        assert (again == fitted.predict_proba(rows, kind=kind)).all()
     with pytest.raises(RuntimeError, match="just fitted"):
         loaded.out_of_fold_proba()
 
@@ -162,7 +162,7 @@ def cut(folder):
         (without("model.safetensors"), FileNotFoundError, r"model\.safetensors"),
         (cut, ValueError, r"model\.safetensors is damaged"),
         (
-            rewritten("config.json", lambda values: values.pop("sharpness")),
+            rewritten("config.json", lambda values: values.pop("inverse_temperatures")),
             ValueError,
             r"config\.json is no claim classifier",
         ),
@@ -223,13 +223,13 @@ def test_fits_of_the_same_seed_agree_and_global_randomness_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_two_readers_start_alike():
+def test_no_two_members_start_alike():
     rows, _ = claims(20)
     tokenizer = WordTokenizer.from_rows(rows)
     starts = [
-        reader.embedding.token.weight
+        member.embedding.token.weight
         for seed in range(3)
-        for reader in untrained_readers(replace(QUICK, seed=seed), tokenizer, 2)["transformer"]
+        for member in untrained_members(replace(QUICK, seed=seed), tokenizer, 2)["transformer"]
     ]
     assert len({tuple(weights.flatten().tolist()) for weights in starts}) == 3 * QUICK.folds
 
@@ -264,13 +264,13 @@ def test_balanced_classes_find_the_rare_one():
     assert found == {False: False, True: True}
 
 
-def test_one_kind_of_reader_needs_no_joint_temperature():
+def test_one_kind_of_member_needs_no_joint_temperature():
     rows, labels = claims(60)
     classifier = ClaimClassifier(replace(QUICK, transformer=None)).fit(rows, labels, device="cpu")
-    both, alone = (classifier.predict_proba(rows, reader=reader) for reader in (None, "ngrams"))
+    both, alone = (classifier.predict_proba(rows, kind=kind) for kind in (None, "ngrams"))
     assert (both == alone).all()
-    with pytest.raises(ValueError, match="unknown reader 'transformer'; known are ngrams"):
-        classifier.predict_proba(rows, reader="transformer")
+    with pytest.raises(ValueError, match="unknown kind of member 'transformer'; known are ngrams"):
+        classifier.predict_proba(rows, kind="transformer")
 
 
 def test_kinds_are_averaged_after_their_own_temperature():
@@ -288,7 +288,7 @@ def test_folds_share_out_classes_and_keep_groups_whole(grouped):
     rng = np.random.default_rng(0)
     targets = rng.integers(3, size=300)
     groups = [f"speaker {number}" for number in rng.integers(40, size=300)]
-    folds = deal_folds(targets, 5, groups=groups if grouped else None, seed=0)
+    folds = assign_folds(targets, 5, groups=groups if grouped else None, seed=0)
     assert set(folds) == set(range(5))
     if grouped:
         for group in set(groups):

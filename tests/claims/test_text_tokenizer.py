@@ -13,7 +13,7 @@ from sparse_transformers.claims.tokenizer import (
     save_tokenizer,
     tokenizer_from_dict,
 )
-from sparse_transformers.training.data import pad_tokens
+from sparse_transformers.training.padding import pad_tokens
 
 FIELDS = ("question", "answer")
 ROWS = [
@@ -37,7 +37,7 @@ ROWS = [
         (" \t\n", []),
     ],
 )
-def test_words_are_what_a_reader_would_call_words(text, words):
+def test_words_are_those_of_ordinary_english(text, words):
     assert split_words(text) == words
 
 

@@ -169,7 +169,7 @@ def test_description_tells_corpora_apart(corpus):
 def test_encoding_ends_every_statement():
     (ids,) = encode_statements(["the storm was old"])
     assert [statement_words()[token] for token in ids] == ["the", "storm", "was", "old", "."]
-    with pytest.raises(ValueError, match="words of statements only, got 'hurricane'"):
+    with pytest.raises(ValueError, match="words of the vocabulary only, got 'hurricane'"):
         encode_statements(["the hurricane"])
 
 

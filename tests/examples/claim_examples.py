@@ -5,14 +5,14 @@ import pandas as pd
 
 from sparse_transformers.claims.config import (
     ClaimClassifierConfig,
-    NGramReader,
-    TransformerReader,
+    NGramMember,
+    TransformerMember,
 )
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
 
 QUICK = ClaimClassifierConfig(
-    transformer=TransformerReader(d_model=16, epochs=2, learning_rate=1e-2, weight_decay=0.1),
-    ngrams=NGramReader(n_buckets=2**12, epochs=6, learning_rate=5e-2),
+    transformer=TransformerMember(d_model=16, epochs=2, learning_rate=1e-2, weight_decay=0.1),
+    ngrams=NGramMember(n_buckets=2**12, epochs=6, learning_rate=5e-2),
     folds=2,
 )
 

@@ -11,7 +11,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
     ExpertDifference,
     ExpertUse,
-    ReaderSize,
+    MemberSize,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
@@ -21,9 +21,9 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 from sparse_transformers.utils.metrics.significance import Interval, PairedDifference
 
 SIZES = {
-    EXPERTS: ReaderSize(total=4100, active=1100, router=100, embedding=7000),
-    TWIN: ReaderSize(total=1000, active=1000, router=0, embedding=7000),
-    WIDE: ReaderSize(total=4000, active=4000, router=0, embedding=7000),
+    EXPERTS: MemberSize(total=4100, active=1100, router=100, embedding=7000),
+    TWIN: MemberSize(total=1000, active=1000, router=0, embedding=7000),
+    WIDE: MemberSize(total=4000, active=4000, router=0, embedding=7000),
 }
 ACCURACIES = {EXPERTS: 0.5, TWIN: 0.45, WIDE: 0.55}
 LOSSES = {EXPERTS: 1.8, TWIN: 1.9, WIDE: 1.7}

@@ -13,10 +13,10 @@ from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.data import (
     ByteCorpus,
     default_text,
-    pad_texts,
     text_to_bytes,
 )
 from sparse_transformers.training.next_byte import NextByteTask
+from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.training.task import Batch
 from sparse_transformers.training.trainer import Trainer
 
@@ -96,7 +96,7 @@ def test_classifier_learns_from_padded_texts():
             letters = random.choice(list("abcdefgh"), size=random.integers(4, 20))
             letters[random.integers(len(letters))] = "y" if row % 2 else "x"
             texts.append("".join(letters))
-        ids, mask = pad_texts(texts, seq_len=24)
+        ids, mask = pad_tokens([list(text.encode()) for text in texts], max_tokens=24)
         return Batch(ids, torch.arange(n_rows) % 2, mask)
 
     config = replace(MODEL, causal=False, num_classes=2)

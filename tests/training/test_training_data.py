@@ -6,9 +6,9 @@ from sparse_transformers.training.data import (
     ByteCorpus,
     default_text,
     load_bytes,
-    pad_texts,
     text_to_bytes,
 )
+from sparse_transformers.training.padding import pad_tokens
 
 
 def counting_corpus(length, **options):
@@ -46,16 +46,12 @@ def test_text_becomes_its_utf8_bytes():
     assert bytes(text_to_bytes("naïve ✓").tolist()) == "naïve ✓".encode()
 
 
-def test_texts_are_cut_or_padded_on_the_right():
-    ids, mask = pad_texts(["abc", "a" * 9, "é"], seq_len=4)
-    assert ids.tolist() == [[97, 98, 99, 0], [97] * 4, [0xC3, 0xA9, 0, 0]]
-    assert mask.sum(1).tolist() == [3, 4, 2]
+def test_rows_are_cut_or_padded_on_the_right():
+    ids, mask = pad_tokens([[7, 8, 9], [1] * 9, [3]], max_tokens=4)
+    assert ids.tolist() == [[7, 8, 9, 0], [1] * 4, [3, 0, 0, 0]]
+    assert mask.sum(1).tolist() == [3, 4, 1]
     assert mask[0].tolist() == [True, True, True, False]
-
-
-def test_empty_text_cannot_be_padded():
-    with pytest.raises(ValueError, match="empty text at index 1"):
-        pad_texts(["a", ""], seq_len=4)
+    assert pad_tokens([[7, 8], [9]], max_tokens=4)[0].shape == (2, 2)
 
 
 def test_corpus_is_split_by_position():

@@ -30,10 +30,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertDifference,
 )
 from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds, Scores
-from sparse_transformers.experiments.truthfulness_evaluation.measure import (
-    config_for,
-    teaching_claims,
-)
+from sparse_transformers.experiments.truthfulness_evaluation.measure import teaching_claims
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
 from sparse_transformers.utils.arrays import Codes, Probabilities
 
@@ -64,10 +61,10 @@ def measure_expert_claims(
             claims are invented, and the best possible judge of them is known.
         seed: of everything.
         say: is told what comes next.
-        progress: show a progress bar for each reader.
+        progress: show a progress bar for each member.
 
     Raises:
-        ValueError: nothing can be learned from a table, the settings have no transformer reader, or
+        ValueError: nothing can be learned from a table, the settings have no transformer member, or
             its width cannot be shared out among experts.
     """
     claims = {name: tables[name] for name in (LIAR, JUDGED) if name in tables}
@@ -80,7 +77,7 @@ def measure_expert_claims(
         references = {MAJORITY: _majority(corpus)}
         if name in posteriors:
             references[BAYES] = posteriors[name][(table["split"] == "valid").to_numpy()]
-        config = config_for(settings.claims, corpus, invented=name in posteriors)
+        config = settings.claims.config_for(corpus, invented=name in posteriors)
         runs = _train(settings, corpus, config, seed=seed, say=say, progress=progress)
         corpora.append(_compare(settings, corpus, runs, references, seed))
     return ExpertClaims(settings, tuple(corpora))
@@ -103,12 +100,12 @@ def _train(
     )
     runs: dict[str, list[TrainedEncoder]] = {name: [] for name in encoders}
     for nth in range(settings.n_seeds):
-        for name, reader in encoders.items():
+        for name, member in encoders.items():
             of_seed = replace(
                 config,
                 fields=corpus.fields_of(TEXT),
                 mark_repeats=corpus.mark_repeats,
-                transformer=reader,
+                transformer=member,
                 folds=settings.folds,
                 seed=settings.n_seeds * seed + nth,
             )

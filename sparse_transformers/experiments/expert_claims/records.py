@@ -15,11 +15,11 @@ class ExpertClaimsSettings:
     """What to train.
 
     Attributes:
-        claims: which claims, and the encoder that the others are made from: its transformer reader.
+        claims: which claims, and the encoder that the others are made from: its transformer member.
         num_experts: how many experts there are.
         top_k: how many of them read a token; each is 1 / `top_k` as wide as the dense twin.
         n_seeds: of each encoder.
-        folds: readers per seed, whose mean judges.
+        folds: members per seed, whose mean judges.
 
     Raises:
         ValueError: a number is out of range.
@@ -37,8 +37,8 @@ class ExpertClaimsSettings:
 
 
 @dataclass(frozen=True)
-class ReaderSize:
-    """How many weights a reader has, those of the embedding of words left out.
+class MemberSize:
+    """How many weights a member has, those of the embedding of words left out.
 
     Attributes:
         total: all of them.
@@ -76,18 +76,18 @@ class ExpertClaimsArm:
 
     Attributes:
         name: `EXPERTS`, `TWIN` or `WIDE`.
-        size: of each reader.
+        size: of each member.
         accuracy: share of rows whose most probable class is the true one.
         loss_bits: mean cross-entropy of the calibrated probabilities.
         seed_accuracies: the accuracy with each seed.
         seed_losses_bits: the loss with each seed.
         seconds: to train all folds, with each seed.
-        uses: what every layer with experts of every reader does with the held-out rows; empty
+        uses: what every layer with experts of every member does with the held-out rows; empty
             without experts.
     """
 
     name: str
-    size: ReaderSize
+    size: MemberSize
     accuracy: Interval
     loss_bits: Interval
     seed_accuracies: tuple[float, ...]

@@ -27,7 +27,7 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
         network as wide as {settings.top_k} experts, so that a token meets equally many weights, but
         for those of the router; the *wide dense* encoder has one as wide as all experts, so equally
         many weights in all. All three read the same training rows in the same order, and
-        {settings.folds} readers trained on different folds judge together, calibrated on the rows
+        {settings.folds} members trained on different folds judge together, calibrated on the rows
         that they had not learned from."""),
         prose(f"""
         Means are over {_seeds(settings.n_seeds)}. Intervals are 95%, from

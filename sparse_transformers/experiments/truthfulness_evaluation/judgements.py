@@ -21,7 +21,7 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 )
 from sparse_transformers.utils.arrays import Codes, Probabilities
 
-READERS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
+MODELS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
 CHARACTERS = (2, 5)
 
 
@@ -34,7 +34,7 @@ class Judgement:
         inputs: what it reads.
         probabilities: on the held-out rows, (rows, classes).
         leaks: whether the inputs hold part of the answer.
-        out_of_fold: the same on the training rows, by readers that have not learned from the row;
+        out_of_fold: the same on the training rows, by members that have not learned from the row;
             None for arms that were not cross-validated.
         folds: of the training rows, (rows,); None likewise.
     """
@@ -68,14 +68,14 @@ def judge_by_classifiers(
     say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
 ) -> Iterator[Judgement]:
-    """Train a classifier on each choice of inputs, and let its readers judge, alone and together.
+    """Train a classifier on each choice of inputs, and let its members judge, alone and together.
 
     Args:
         corpus: what to learn from.
         config: how; the fields follow from the corpus.
         history: whether to train one on the credit history too, if there is one.
         say: is told what comes next.
-        progress: show a progress bar for each reader.
+        progress: show a progress bar for each member.
     """
     rows = corpus.valid.to_dict("records")
     for parts in _choices_of_inputs(corpus, history):
@@ -95,15 +95,15 @@ def judge_by_classifiers(
             say=say_for_inputs,
             progress=progress,
         )
-        models = {kind: READERS[kind] for kind in config.readers}
+        models = {kind: MODELS[kind] for kind in config.members}
         together = BOTH if len(models) > 1 else None
-        for reader, model in [*models.items(), *([(None, together)] if together else [])]:
+        for kind, model in [*models.items(), *([(None, together)] if together else [])]:
             yield Judgement(
                 model,
                 inputs,
-                classifier.predict_proba(rows, reader=reader),
+                classifier.predict_proba(rows, kind=kind),
                 HISTORY in parts,
-                classifier.out_of_fold_proba(reader=reader),
+                classifier.out_of_fold_proba(kind=kind),
                 classifier.out_of_fold.folds,
             )
 

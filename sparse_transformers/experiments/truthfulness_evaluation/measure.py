@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from sparse_transformers.claims.config import ClaimClassifierConfig
-from sparse_transformers.claims.corpora import METADATA, TEXT, ClaimCorpus, make_corpus
+from sparse_transformers.claims.corpora import TEXT, ClaimCorpus, make_corpus
 from sparse_transformers.experiments.truthfulness_evaluation.judgements import (
     Judgement,
     judge_by_baselines,
@@ -65,7 +64,7 @@ def evaluate_claims(
             row of the table.
         seed: of folds, weights, batches and resamples.
         say: is told what comes next.
-        progress: show a progress bar for each reader.
+        progress: show a progress bar for each member.
 
     Raises:
         ValueError: there is no table, or one that nothing can be learned from.
@@ -76,7 +75,7 @@ def evaluate_claims(
     for name, table in tables.items():
         corpus = make_corpus(name, table)
         ceiling = (posteriors or {}).get(name)
-        config = config_for(settings, corpus, invented=ceiling is not None)
+        config = settings.config_for(corpus, invented=ceiling is not None)
         judgements = list(
             judge_by_classifiers(
                 corpus,
@@ -94,15 +93,6 @@ def evaluate_claims(
             merged = [each.merged(merge) for each in judgements]
             tasks.append(_evaluate_task(settings, corpus, task, merge, merged, seed))
     return ClaimEvaluation(settings, tuple(tasks))
-
-
-def config_for(
-    settings: ClaimEvaluationSettings, corpus: ClaimCorpus, *, invented: bool
-) -> ClaimClassifierConfig:
-    """How to learn from a corpus: by whether it is invented, and whether it has metadata."""
-    if invented:
-        return settings.invented
-    return settings.claims if METADATA in corpus.fields else settings.answers
 
 
 def _tasks_of(corpus: ClaimCorpus) -> Iterator[tuple[str, Codes]]:

@@ -1,12 +1,8 @@
 """What is found out about classifiers of claims: plain values, from which figures are drawn."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sparse_transformers.claims.config import (
-    ClaimClassifierConfig,
-    NGramReader,
-    TransformerReader,
-)
+from sparse_transformers.claims.presets import ClaimPresets
 from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores
 from sparse_transformers.utils.metrics.significance import PairedDifference
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
@@ -20,16 +16,10 @@ VERDICTS, TRUTHFUL = "verdicts", "truthful or not"
 
 
 @dataclass(frozen=True)
-class ClaimEvaluationSettings:
-    """What to train.
-
-    The defaults for real data were chosen by cross-validation on the training rows of LIAR and of
-    the judged answers.
+class ClaimEvaluationSettings(ClaimPresets):
+    """What to train: the configurations of `ClaimPresets`, and these.
 
     Attributes:
-        claims: how to learn from claims with metadata; the fields follow from the table.
-        answers: how to learn from answers to questions.
-        invented: how to learn from claims that come with posteriors: few, and quickly learned.
         history: whether to train on the credit history too, where a table has it. It leaks.
         linear_strength: the inverse regularisation of the linear baselines.
         synthetic_rows: of the claims that stand in where there are no real ones.
@@ -37,31 +27,6 @@ class ClaimEvaluationSettings:
         n_resamples: for every interval.
     """
 
-    claims: ClaimClassifierConfig = field(default_factory=lambda: ClaimClassifierConfig(folds=8))
-    answers: ClaimClassifierConfig = field(
-        default_factory=lambda: ClaimClassifierConfig(
-            transformer=TransformerReader(
-                dropout=0.1, token_dropout=0.3, learning_rate=2e-3, weight_decay=0.1
-            ),
-            ngrams=NGramReader(dropout=0.3, learning_rate=2e-2),
-            folds=8,
-        )
-    )
-    invented: ClaimClassifierConfig = field(
-        default_factory=lambda: ClaimClassifierConfig(
-            transformer=TransformerReader(
-                d_model=32,
-                dropout=0.1,
-                token_dropout=0.2,
-                epochs=6,
-                learning_rate=3e-3,
-                weight_decay=0.3,
-            ),
-            ngrams=NGramReader(n_buckets=2**15, epochs=15, learning_rate=3e-2),
-            folds=3,
-            patience=4,
-        )
-    )
     history: bool = False
     linear_strength: float = 0.3
     synthetic_rows: int = 2000
@@ -78,7 +43,7 @@ class ClaimArm:
         inputs: what it reads.
         leaks: whether that holds part of the answer.
         scores: on the held-out rows.
-        fold_accuracies: on the training rows, by fold, of readers that had not learned from them;
+        fold_accuracies: on the training rows, by fold, of members that had not learned from them;
             empty for arms that were not cross-validated.
         threshold: for two classes, the one with the highest F1 on those same judgements.
         f1_at_threshold: what that threshold comes to on the held-out rows.

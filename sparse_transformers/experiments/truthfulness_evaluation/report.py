@@ -30,9 +30,9 @@ def describe_accuracies(evaluation: ClaimEvaluation) -> str:
     parts = [
         prose(f"""
         Classifiers learn from the training rows and judge rows that were held out. They are
-        ensembles of small readers of two kinds: a bidirectional sparse transformer over words, and
+        ensembles of small members of two kinds: a bidirectional sparse transformer over words, and
         votes of single words and of pairs. Whatever had to be chosen (when to stop, how sure to be)
-        was chosen on training rows that the reader in question had not learned from. Intervals are
+        was chosen on training rows that the member in question had not learned from. Intervals are
         95%, from {settings.n_resamples} bootstrap resamples of whole groups, so that rows of one
         group do not count as independent.""")
     ]
@@ -123,7 +123,7 @@ def describe_thresholds(evaluation: ClaimEvaluation) -> str:
         [
             prose("""
             Measures on the held-out rows over the threshold from which on a claim is called
-            truthful. The dashed line was chosen on training rows, judged by readers that had not
+            truthful. The dashed line was chosen on training rows, judged by members that had not
             learned from them: the best value on the rows of the choice is too good to report."""),
             bullets(verdicts),
         ]

@@ -1,15 +1,20 @@
-"""How sure a classifier may be: the reciprocal of its temperature, and its loss at that one."""
+"""The inverse temperature that calibrates logits, and the loss at it, also for separable rows.
+
+`fit_temperature` refuses rows in which the true class always ranks first, because no finite
+temperature is then the best. Stopping a training run early needs an answer for such rows too.
+"""
 
 import numpy as np
 
 from sparse_transformers.utils.arrays import Codes, Logits
-from sparse_transformers.utils.metrics.temperature_scaling import fit_temperature
+from sparse_transformers.utils.metrics.temperature_scaling import MIN_TEMPERATURE, fit_temperature
 
 
-def best_sharpness(targets: Codes, logits: Logits) -> float:
-    """What to multiply the logits by, so that the targets become most likely.
+def best_inverse_temperature(targets: Codes, logits: Logits) -> float:
+    """The factor on the logits at which the targets are most likely.
 
-    It is 1 where no logit is above that of the target: nothing then says how sure is too sure.
+    It is 1 where no logit exceeds that of the target by more than rounding: the likelihood then
+    grows with the factor without end.
 
     Args:
         targets: class numbers, (rows,).
@@ -20,15 +25,16 @@ def best_sharpness(targets: Codes, logits: Logits) -> float:
     """
     if _never_wrong(targets, logits):
         return 1.0
-    return 1 / fit_temperature(targets, logits, labels=range(logits.shape[1])).temperature
+    temperature = fit_temperature(targets, logits, labels=range(logits.shape[1])).temperature
+    return 1.0 if temperature == MIN_TEMPERATURE else 1 / temperature
 
 
 def loss_when_calibrated(targets: Codes, logits: Logits) -> float:
-    """The mean cross-entropy in nats that the best sharpness leads to.
+    """The mean cross-entropy in nats at the best inverse temperature.
 
-    Arguments and errors are those of `best_sharpness`.
+    Arguments and errors are those of `best_inverse_temperature`.
     """
-    if _never_wrong(targets, logits):  # the sharper, the better: only classes that tie remain
+    if _never_wrong(targets, logits):  # in the limit, only classes that tie share the probability
         n_ties = (logits == _of_targets(targets, logits)).sum(1)
         return float(np.log(n_ties).mean())
     return fit_temperature(targets, logits, labels=range(logits.shape[1])).nll_after

@@ -17,6 +17,7 @@ from sparse_transformers.utils.metrics.predictions import check_numbers
 
 _LOG_TEMPERATURE_LIMIT = 10.0
 MAX_TEMPERATURE = exp(_LOG_TEMPERATURE_LIMIT)
+MIN_TEMPERATURE = exp(-_LOG_TEMPERATURE_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,13 @@ def _most_likely_temperature(truth: Codes, scores: Floats) -> float:
 
     if slope(_LOG_TEMPERATURE_LIMIT) >= 0:
         return MAX_TEMPERATURE
-    if slope(-_LOG_TEMPERATURE_LIMIT) <= 0:
+    if (ahead_of_truth <= 0).all():
         raise ValueError(
             "logits must not rank the true class first in every row: no temperature above 0 is"
             f" then the most likely one; pass more validation rows than {len(truth)}"
         )
+    if slope(-_LOG_TEMPERATURE_LIMIT) <= 0:  # the only errors are all but ties
+        return MIN_TEMPERATURE
     return exp(brentq(slope, -_LOG_TEMPERATURE_LIMIT, _LOG_TEMPERATURE_LIMIT, xtol=1e-12))
 
 

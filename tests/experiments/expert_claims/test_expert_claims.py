@@ -9,7 +9,7 @@ import torch
 from claim_examples import QUICK, answers_table, liar_table
 from sklearn.metrics import log_loss
 
-from sparse_transformers.claims.config import TransformerReader
+from sparse_transformers.claims.config import TransformerMember
 from sparse_transformers.claims.corpora import make_corpus
 from sparse_transformers.claims.tables import JUDGED, LIAR
 from sparse_transformers.experiments.expert_claims import measure as expert_claims
@@ -41,8 +41,8 @@ from sparse_transformers.training.classification import ClassificationTask
 from sparse_transformers.training.task import Batch
 from sparse_transformers.utils.records import from_json, to_json
 
-READER = TransformerReader(d_model=16, epochs=1, learning_rate=1e-2, weight_decay=0.1, d_ff=8)
-CONFIG = replace(QUICK, transformer=READER)
+MEMBER = TransformerMember(d_model=16, epochs=1, learning_rate=1e-2, weight_decay=0.1, d_ff=8)
+CONFIG = replace(QUICK, transformer=MEMBER)
 SETTINGS = ExpertClaimsSettings(
     claims=ClaimEvaluationSettings(
         claims=CONFIG, answers=CONFIG, invented=CONFIG, synthetic_rows=200, n_resamples=49
@@ -88,8 +88,8 @@ class Stub:
         probabilities = draws[:, : len(corpus.classes)]
         probabilities = probabilities / probabilities.sum(1, keepdims=True)
         self.answers.setdefault(corpus.name, {}).setdefault(name, []).append(probabilities)
-        reader = SparseTransformer(config.transformer.model_config(vocab_size=9, num_classes=2))
-        return TrainedEncoder(probabilities, size_of(reader), (), 1.0 + len(self.calls))
+        member = SparseTransformer(config.transformer.model_config(vocab_size=9, num_classes=2))
+        return TrainedEncoder(probabilities, size_of(member), (), 1.0 + len(self.calls))
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_encoders_of_a_seed_share_everything_but_their_width(stub):
     seeds = [config.seed for _, config in stub.calls]
     assert seeds == [6, 6, 6, 7, 7, 7] * 2
     for name, config in stub.calls:
-        assert replace(config, transformer=READER, seed=0) == replace(
+        assert replace(config, transformer=MEMBER, seed=0) == replace(
             CONFIG,
             fields=("statement",) if name == LIAR else ("question", "answer"),
             mark_repeats=name == JUDGED,
@@ -227,8 +227,8 @@ def test_no_ceiling_is_claimed_for_claims_of_the_world(stub):
 
 
 def test_wrong_counts_are_not_compared(stub, monkeypatch):
-    def unequal(reader, **sizes):
-        return encoders_from(reader, **sizes) | {TWIN: replace(reader, d_ff=12)}
+    def unequal(member, **sizes):
+        return encoders_from(member, **sizes) | {TWIN: replace(member, d_ff=12)}
 
     monkeypatch.setattr(expert_claims, "encoders_from", unequal)
     with pytest.raises(AssertionError):
@@ -246,10 +246,10 @@ def test_encoders_see_the_same_rows_equally_often(monkeypatch):
     )
     corpus = make_corpus(JUDGED, answers_table(60))
     config = replace(CONFIG, fields=corpus.fields["text"], mark_repeats=True, patience=1)
-    # So high a rate that nothing gets better, which would stop a reader that has no patience.
-    reader = replace(READER, learning_rate=1.0, epochs=6)
+    # So high a rate that nothing gets better, which would stop a member that has no patience.
+    member = replace(MEMBER, learning_rate=1.0, epochs=6)
     batches = {}
-    for name, encoder in encoders_from(reader, num_experts=4, top_k=2).items():
+    for name, encoder in encoders_from(member, num_experts=4, top_k=2).items():
         train_encoder(corpus, replace(config, transformer=encoder))
         batches[name], seen[:] = list(seen), []
     assert len(batches[TWIN]) == 2 * 6  # folds, epochs of one batch
@@ -267,20 +267,20 @@ def record(seen, batch):
 def test_planted_word_is_found_with_experts_and_without():
     corpus = make_corpus(JUDGED, answers_table(300))
     truth = np.array(corpus.valid_labels) == "true"
-    reader = TransformerReader(
+    member = TransformerMember(
         d_model=16, epochs=6, learning_rate=1e-2, weight_decay=0.1, dropout=0.0, token_dropout=0.0
     )
     config = replace(CONFIG, fields=("question", "answer"), mark_repeats=True, batch_size=16)
-    encoders = encoders_from(reader, num_experts=4, top_k=2)
+    encoders = encoders_from(member, num_experts=4, top_k=2)
     for name in (EXPERTS, TWIN):
         trained = train_encoder(corpus, replace(config, transformer=encoders[name]))
         assert np.mean((trained.probabilities[:, 1] > 0.5) == truth) > 0.75
 
 
 def test_uses_do_not_depend_on_the_batches(monkeypatch):
-    reader = READER.with_experts(4)
+    member = MEMBER.with_experts(4)
     model = SparseTransformer(
-        replace(reader, n_layers=2).model_config(vocab_size=20, num_classes=2)
+        replace(member, n_layers=2).model_config(vocab_size=20, num_classes=2)
     ).eval()
     ids = torch.randint(20, (30, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.arange(7) < torch.arange(30)[:, None] % 7 + 1

@@ -64,7 +64,7 @@ def test_setup_is_that_of_the_settings():
     text = describe_expert_claims(made_up_claims(top_k=3, n_seeds=7))
     assert "it has 4 experts, 3 for each token" in text
     assert "one network as wide as 3 experts" in text
-    assert "5 readers trained on different folds" in text
+    assert "5 members trained on different folds" in text
     assert "Means are over 7 seeds" in text
     assert "from 321 resamples" in text
     assert "1,234 rows to learn from, 321 held out, 6 verdicts" in text

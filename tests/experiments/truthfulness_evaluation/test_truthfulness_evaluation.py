@@ -49,7 +49,7 @@ def test_every_question_is_asked(evaluation, told):
         ("synthetic LIAR", "truthful or not"),
         ("answers", "truthful or not"),
     ]
-    assert any("training transformer reader 2 of 2" in step for step in told)
+    assert any("training transformer member 2 of 2" in step for step in told)
 
 
 def test_every_arm_judges(evaluation):

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sparse_transformers.utils.metrics.temperature_scaling import (
     MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     TemperatureScaling,
     fit_temperature,
 )
@@ -106,6 +107,14 @@ def test_logits_that_tell_nothing_become_uniform(logits):
     assert fitted.temperature == MAX_TEMPERATURE
     assert fitted.nll_after == pytest.approx(math.log(2), abs=1e-3)
     np.testing.assert_allclose(fitted.apply(logits), 0.5, atol=1e-3)
+
+
+def test_errors_that_are_all_but_ties_have_the_lowest_temperature():
+    logits = np.array([[1.0, 0.0], [1e-8, 0.0], [1e-8, 0.0], [1e-9, 0.0]])
+    fitted = fit_temperature([0, 0, 0, 1], logits)
+
+    assert fitted.temperature == MIN_TEMPERATURE
+    assert fitted.nll_after == pytest.approx(math.log(2) * 3 / 4, abs=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
