@@ -9,7 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sparse_transformers.utils.metrics.significance import Interval, mean_interval
+from sparse_transformers.utils.metrics.significance import (
+    Interval,
+    PairedDifference,
+    mean_interval,
+)
 from sparse_transformers.utils.report import join
 
 ABOVE, BELOW, NOT_SHOWN = "above", "below", "not shown"
@@ -83,6 +87,35 @@ def compare(
     words = {ABOVE: f"{subject} is {above} {other}", BELOW: f"{subject} is {below} {other}"}
     words[NOT_SHOWN] = f"A difference between {subject} and {other} is not shown"
     return f"{words[verdict(difference)]}: {found}"
+
+
+def compare_paired(
+    subject: str,
+    other: str,
+    paired: PairedDifference,
+    *,
+    above: str = "above",
+    below: str = "below",
+    form: str = "{:+.3f}",
+    unit: str = "",
+    scale: float = 1.0,
+) -> str:
+    """As `compare`, for scores of the same rows, with the p-value.
+
+    Args:
+        subject: what is compared.
+        other: what it is compared with.
+        paired: how much higher the subject scores.
+        above: the words for a difference above 0, such as "more accurate than".
+        below: the words for one below 0.
+        form: how a number is written.
+        unit: of the numbers.
+        scale: multiplies the numbers first, such as 100 for points of a share.
+    """
+    found = paired.difference
+    scaled = Interval(*(scale * each for each in (found.estimate, found.low, found.high)))
+    said = compare(subject, other, scaled, above=above, below=below, form=form, unit=unit)
+    return f"{said.removesuffix('.')}, p = {paired.p_value:.3f}."
 
 
 def spell(interval: Interval, form: str = "{:.3f}", unit: str = "") -> str:

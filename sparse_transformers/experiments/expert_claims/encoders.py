@@ -1,4 +1,4 @@
-"""Encoders with experts and without, trained alike: what they say, weigh, and send to whom."""
+"""Encoders with experts and without, trained alike: probabilities, sizes and routing."""
 
 import sys
 import time
@@ -17,8 +17,8 @@ from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
     WIDE,
+    EncoderSize,
     ExpertUse,
-    ReaderSize,
 )
 from sparse_transformers.interpretability.routing_statistics import RoutingStatistics
 from sparse_transformers.models.experts.layer import record_experts
@@ -37,31 +37,31 @@ class TrainedEncoder:
 
     Attributes:
         probabilities: calibrated, of the held-out rows, (rows, classes).
-        size: of each of its readers.
-        uses: see `ExpertClaimsArm`.
-        seconds: to train all of its readers.
+        size: of each of its members.
+        uses: see `ClaimJudge`.
+        seconds: to train all of its members.
     """
 
     probabilities: NDArray[np.float64]
-    size: ReaderSize
+    size: EncoderSize
     uses: tuple[ExpertUse, ...]
     seconds: float
 
 
 def encoders_from(
-    reader: TransformerReader, *, num_experts: int, top_k: int
+    transformer: TransformerReader, *, num_experts: int, top_k: int
 ) -> dict[str, TransformerReader]:
     """The encoder with experts, its dense twin, and the wide dense one, by name.
 
     Args:
-        reader: becomes the dense twin.
+        transformer: becomes the dense twin.
         num_experts: how many experts there are.
-        top_k: how many of them read a token.
+        top_k: how many of them process a token.
 
     Raises:
         ValueError: the width cannot be divided by `top_k`, or there are too few experts.
     """
-    twin = replace(reader, experts=None)
+    twin = replace(transformer, experts=None)
     with_experts = twin.with_experts(num_experts, top_k=top_k)
     wide = replace(twin, d_ff=num_experts * (twin.inner_width // top_k))
     return {EXPERTS: with_experts, TWIN: twin, WIDE: wide}
@@ -70,9 +70,9 @@ def encoders_from(
 def train_encoder(
     corpus: ClaimCorpus, config: ClaimClassifierConfig, *, progress: bool = False
 ) -> TrainedEncoder:
-    """Train readers on all folds but one each, and let them judge the held-out rows together.
+    """Train members on all folds but one each, and let them judge the held-out rows together.
 
-    No reader stops early, so all see the same rows equally often; each keeps the weights that
+    No member stops early, so all see the same rows equally often; each keeps the weights that
     validated best.
     """
     classifier = ClaimClassifier(replace(config, ngrams=None, patience=NEVER))
@@ -89,38 +89,38 @@ def train_encoder(
     tokenizer = classifier.fitted.tokenizer
     ids, mask = pad_tokens([tokenizer.encode(row) for row in rows], config.max_tokens)
     batch = Batch(ids, torch.zeros(len(ids), dtype=torch.long), mask)
-    readers = [
+    members = [
         cast("SparseTransformer", each)
         for each in readers_of(classifier.fitted.readers, "transformer")
     ]
     return TrainedEncoder(
         probabilities=classifier.predict_proba(rows),
-        size=size_of(readers[0]),
-        uses=tuple(use for reader in readers for use in expert_uses(reader, batch)),
+        size=size_of(members[0]),
+        uses=tuple(use for member in members for use in expert_uses(member, batch)),
         seconds=seconds,
     )
 
 
-def size_of(reader: SparseTransformer) -> ReaderSize:
+def size_of(member: SparseTransformer) -> EncoderSize:
     """How many weights there are, and how many a token meets."""
-    routers = [module for module in reader.modules() if isinstance(module, Router)]
-    embedding = sum(each.numel() for each in reader.embedding.parameters())
-    return ReaderSize(
-        total=reader.num_parameters() - embedding,
-        active=reader.num_active_parameters() - embedding,
+    routers = [module for module in member.modules() if isinstance(module, Router)]
+    embedding = sum(each.numel() for each in member.embedding.parameters())
+    return EncoderSize(
+        total=member.num_parameters() - embedding,
+        active=member.num_active_parameters() - embedding,
         router=sum(each.numel() for router in routers for each in router.parameters()),
         embedding=embedding,
     )
 
 
 @torch.no_grad()
-def expert_uses(reader: SparseTransformer, rows: Batch) -> tuple[ExpertUse, ...]:
-    """What the routers of a reader do with these rows, layer by layer; empty without experts."""
+def expert_uses(member: SparseTransformer, rows: Batch) -> tuple[ExpertUse, ...]:
+    """What the routers of a member do with these rows, layer by layer; empty without experts."""
     statistics = RoutingStatistics()
     for part in rows.split(ROWS_AT_ONCE):
         part = part.trimmed()
-        with record_experts(reader) as outputs:
-            reader(part.input_ids, part.attention_mask)
+        with record_experts(member) as outputs:
+            member(part.input_ids, part.attention_mask)
         if not outputs:
             return ()
         statistics.update(outputs)

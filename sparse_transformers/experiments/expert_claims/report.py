@@ -1,20 +1,41 @@
 """Claim classifiers with and without experts in words: every verdict follows from the numbers."""
 
-from statistics import median
+import numpy as np
 
 from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
     WIDE,
-    ClaimReference,
+    ClaimJudge,
     ExpertClaims,
-    ExpertClaimsArm,
     ExpertClaimsCorpus,
-    ExpertDifference,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
-from sparse_transformers.utils.metrics.significance import PairedDifference
-from sparse_transformers.utils.report import NO_VALUE, bullets, number, percent, prose, table
+from sparse_transformers.utils.records import to_frame
+from sparse_transformers.utils.report import (
+    NO_VALUE,
+    bullets,
+    number,
+    percent,
+    plural,
+    prose,
+    table,
+)
+from sparse_transformers.utils.verdicts import (
+    BELOW,
+    caution_about_seeds,
+    compare_paired,
+    spell,
+    verdict,
+)
+
+
+def findings(claims: ExpertClaims) -> list[str]:
+    """The encoder with experts beside its dense twin, on every data set."""
+    seeds = plural(claims.settings.n_seeds, "seed")
+    return [
+        f"{corpus.name} ({seeds}): {' '.join(_lead(corpus, TWIN))}" for corpus in claims.corpora
+    ]
 
 
 def describe_expert_claims(claims: ExpertClaims) -> str:
@@ -22,97 +43,76 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
     settings = claims.settings
     parts = [
         prose(f"""
-        An encoder reads claims and says how true they are. In its feed-forward part it has
-        {settings.num_experts} experts, {settings.top_k} for each token. Its *dense twin* has one
-        network as wide as {settings.top_k} experts, so that a token meets equally many weights, but
-        for those of the router; the *wide dense* encoder has one as wide as all experts, so equally
-        many weights in all. All three read the same training rows in the same order, and
-        {settings.folds} readers trained on different folds judge together, calibrated on the rows
-        that they had not learned from."""),
+        An encoder reads the text of a claim, no metadata, and says how true it is. In its
+        feed-forward part it has {settings.num_experts} experts, {settings.top_k} for each token.
+        Its *dense twin* has one network as wide as {settings.top_k} experts, so a token meets
+        equally many weights (the router's aside); the *wide dense* encoder has one as wide as all
+        experts, so equally many weights in all. All learn from the same rows in the same order;
+        {settings.folds} members trained on different folds judge together."""),
         prose(f"""
-        Means are over {_seeds(settings.n_seeds)}. Intervals are 95%, from
+        Means are over {plural(settings.n_seeds, "seed")}; intervals are from
         {settings.claims.n_resamples} resamples of whole groups of held-out rows and, independently,
-        of the seeds: a difference must outlast both to be called one. Only the text of a claim is
-        read, no metadata."""),
+        of the seeds."""),
     ]
     for corpus in claims.corpora:
-        parts += [f"**{corpus.name}**", _about(corpus), _table(corpus), _verdicts(corpus)]
-    return "\n\n".join(parts)
+        said = [*_lead(corpus, WIDE), *_lead(corpus, MAJORITY), *_nothing_learned(corpus)]
+        said += [*_ceiling(corpus), _balance(corpus.by_name[EXPERTS])]
+        parts += [_chapter(corpus), bullets(said)]
+    return "\n\n".join([*parts, *caution_about_seeds(settings.n_seeds)])
 
 
-def summarise_expert_claims(claims: ExpertClaims) -> str:
-    """The comparison with the dense twin alone, a sentence for every data set."""
-    return bullets(
-        [f"*{corpus.name}.* {_compare(corpus.difference(TWIN))}" for corpus in claims.corpora]
-    )
+def summarise(claims: ExpertClaims) -> str:
+    """Every score, a table for each data set."""
+    return "\n\n".join(_chapter(corpus) for corpus in claims.corpora)
 
 
-def _about(corpus: ExpertClaimsCorpus) -> str:
-    return prose(f"""
-    {corpus.n_train:,} rows to learn from, {corpus.n_valid:,} held out, {corpus.n_classes} verdicts;
-    resampled by {corpus.group} ({corpus.n_groups:,} of them). The embedding of words, the same
-    {corpus.arm(TWIN).size.embedding:,} weights in every encoder, is not counted below.""")
-
-
-def _table(corpus: ExpertClaimsCorpus) -> str:
+def _chapter(corpus: ExpertClaimsCorpus) -> str:
+    twin = corpus.by_name[TWIN].size
+    assert twin is not None
+    about = prose(f"""
+    **{corpus.name}:** {corpus.n_train:,} rows to learn from, {corpus.n_valid:,} held out,
+    {corpus.n_classes} verdicts; resampled by {corpus.group} ({corpus.n_groups:,} of them). Not
+    counted: the embedding of words, {twin.embedding:,} weights in every encoder.""")
     headers = ("", "weights", "met by a token", "accuracy", "bits per claim", "seconds")
     rows = [
         (
-            arm.name,
-            f"{arm.size.total:,}",
-            f"{arm.size.active:,}",
-            str(arm.accuracy),
-            str(arm.loss_bits),
-            number(median(arm.seconds), 2),
+            judge.name,
+            *(("–", "–") if size is None else (f"{size.total:,}", f"{size.active:,}")),
+            spell(judge.accuracy.mean, "{:.1%}"),
+            str(judge.loss_bits.mean),
+            number(float(np.median(judge.seconds)), 2) if judge.seconds else NO_VALUE,
         )
-        for arm in corpus.arms
+        for judge in corpus.judges
+        for size in [judge.size]
     ]
-    rows += [
-        (each.name, NO_VALUE, NO_VALUE, str(each.accuracy), str(each.loss_bits), NO_VALUE)
-        for each in corpus.references
+    return "\n\n".join([about, table(headers, rows)])
+
+
+def _lead(corpus: ExpertClaimsCorpus, other: str) -> list[str]:
+    """Whether the encoder with experts differs from another judge, in accuracy and in loss."""
+    judge = corpus.by_name[other]
+    assert judge.accuracy.lead is not None and judge.loss_bits.lead is not None
+    return [
+        compare_paired(
+            "the accuracy with experts",
+            f"that of the *{other}*",
+            judge.accuracy.lead,
+            form="{:+.1f}",
+            unit="points",
+            scale=100,
+        ),
+        compare_paired(
+            "the loss with experts",
+            f"that of the *{other}*",
+            judge.loss_bits.lead,
+            unit="bits per claim",
+        ),
     ]
-    return table(headers, rows)
-
-
-def _verdicts(corpus: ExpertClaimsCorpus) -> str:
-    return bullets(
-        [
-            *(_compare(corpus.difference(other)) for other in (TWIN, WIDE, MAJORITY)),
-            *_nothing_learned(corpus),
-            *_ceiling(corpus),
-            _balance(corpus.arm(EXPERTS)),
-        ]
-    )
-
-
-def _compare(difference: ExpertDifference) -> str:
-    """Whether the encoder with experts judges better than another judge, beyond chance."""
-    accuracy, loss = difference.accuracy, difference.loss_bits
-    return prose(f"""
-    Beside the *{difference.other}*, the encoder with experts is
-    {_word(accuracy, more="more accurate", less="less accurate", alike="accuracy")}
-    ({_numbers(accuracy, 100, ".1f", "points")}) and
-    {_word(loss, more="worse in loss", less="better in loss", alike="loss")}
-    ({_numbers(loss, 1, ".3f", "bits per claim")}).""")
-
-
-def _word(difference: PairedDifference, *, more: str, less: str, alike: str) -> str:
-    gap = difference.difference
-    if gap.low <= 0 <= gap.high:
-        return f"not distinguishable in {alike}"
-    return more if gap.estimate > 0 else less
-
-
-def _numbers(difference: PairedDifference, scale: float, digits: str, unit: str) -> str:
-    gap = difference.difference
-    estimate, low, high = (
-        f"{scale * each:+{digits}}" for each in (gap.estimate, gap.low, gap.high)
-    )
-    return f"{estimate} {unit}; {low} to {high}, p = {difference.p_value:.3f}"
 
 
 def _nothing_learned(corpus: ExpertClaimsCorpus) -> list[str]:
-    if corpus.difference(MAJORITY).loss_bits.difference.high < 0:
+    lead = corpus.by_name[MAJORITY].loss_bits.lead
+    if lead is not None and verdict(lead.difference) == BELOW:
         return []
     return [
         "The encoder with experts has not learned more than how frequent the verdicts are, so "
@@ -121,39 +121,25 @@ def _nothing_learned(corpus: ExpertClaimsCorpus) -> list[str]:
 
 
 def _ceiling(corpus: ExpertClaimsCorpus) -> list[str]:
+    if BAYES not in corpus.by_name:
+        return []
+    losses = {name: judge.loss_bits.mean.estimate for name, judge in corpus.by_name.items()}
+    above = {name: f"{loss - losses[BAYES]:.3f}" for name, loss in losses.items()}
+    accuracy = percent(corpus.by_name[BAYES].accuracy.mean.estimate)
     return [
-        f"The best possible judge, who knows how the claims were made, is right in "
-        f"{percent(best.accuracy.estimate)} of these. In loss, the encoder with experts is "
-        f"{_above(EXPERTS, corpus, best)} bits per claim above it, the dense twin "
-        f"{_above(TWIN, corpus, best)}."
-        for best in corpus.references
-        if best.name == BAYES
+        f"The Bayes classifier, which knows how the claims were made, is right in {accuracy}. The "
+        f"loss with experts is {above[EXPERTS]} bits per claim above its loss, that of the dense "
+        f"twin {above[TWIN]}."
     ]
 
 
-def _above(name: str, corpus: ExpertClaimsCorpus, best: ClaimReference) -> str:
-    return f"{corpus.arm(name).loss_bits.estimate - best.loss_bits.estimate:.3f}"
-
-
-def _balance(arm: ExpertClaimsArm) -> str:
-    uses = arm.uses
-    violations = [use.max_violation for use in uses]
-    entropy = sum(use.normalised_router_entropy for use in uses) / len(uses)
-    dead = sum(use.dead_experts for use in uses)
-    n_experts = sum(len(use.load) for use in uses)
+def _balance(judge: ClaimJudge) -> str:
+    uses = to_frame(judge.uses)
+    busiest = 1 + uses.max_violation
     return (
-        f"Of the held-out rows, the busiest expert of a router reads {1 + median(violations):.1f} "
-        f"times its even share (the median of {len(uses)} routers; {1 + max(violations):.1f} times "
-        f"at most), and {dead} of {n_experts} experts read nothing. The entropy of what a router "
-        f"thinks of a token is {entropy:.1%} of the most possible, which a router without any "
-        "preference has."
+        f"On held-out rows, the busiest expert of a router processes {busiest.median():.1f} times "
+        f"its even share (the median of {len(uses)} routers; {busiest.max():.1f} times at most), "
+        f"and {uses.dead_experts.sum()} of {uses.load.map(len).sum()} experts process nothing. A "
+        f"router's entropy for a token is {uses.normalised_router_entropy.mean():.1%} of the most "
+        "possible, which a router without any preference has."
     )
-
-
-def _seeds(n_seeds: int) -> str:
-    return "the one seed" if n_seeds == 1 else f"{n_seeds} seeds"
-
-
-def findings(result: object) -> list[str]:
-    """To be written."""
-    return []

@@ -21,21 +21,21 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 )
 from sparse_transformers.utils.arrays import Codes, Probabilities
 
-READERS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
+MEMBERS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
 CHARACTERS = (2, 5)
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What one arm says.
+    """What one model says.
 
     Attributes:
         model: what judges.
         inputs: what it reads.
         probabilities: on the held-out rows, (rows, classes).
         leaks: whether the inputs hold part of the answer.
-        out_of_fold: the same on the training rows, by readers that have not learned from the row;
-            None for arms that were not cross-validated.
+        out_of_fold: the same on the training rows, by members that have not learned from the row;
+            None for models that were not cross-validated.
         folds: of the training rows, (rows,); None likewise.
     """
 
@@ -64,26 +64,24 @@ def judge_by_classifiers(
     corpus: ClaimCorpus,
     config: ClaimClassifierConfig,
     *,
-    history: bool = False,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
+    history: bool,
+    say: Callable[[str], object],
+    progress: bool,
 ) -> Iterator[Judgement]:
-    """Train a classifier on each choice of inputs, and let its readers judge, alone and together.
+    """Train an ensemble on each choice of inputs; its members judge by kind, and all together.
 
     Args:
         corpus: what to learn from.
         config: how; the fields follow from the corpus.
         history: whether to train one on the credit history too, if there is one.
         say: is told what comes next.
-        progress: show a progress bar for each reader.
+        progress: whether to show a progress bar for each member.
     """
-    rows = corpus.valid.to_dict("records")
+    kinds: dict[str | None, str] = {kind: MEMBERS[kind] for kind in config.readers}
+    if len(kinds) > 1:
+        kinds[None] = BOTH
     for parts in _choices_of_inputs(corpus, history):
         inputs = " + ".join(parts)
-
-        def say_for_inputs(step: str, inputs: str = inputs) -> object:
-            return say(f"{corpus.name}, {inputs}: {step}")
-
         classifier = ClaimClassifier(
             replace(config, fields=corpus.fields_of(*parts), mark_repeats=corpus.mark_repeats)
         )
@@ -92,18 +90,16 @@ def judge_by_classifiers(
             corpus.train_labels,
             classes=corpus.classes,
             groups=corpus.train_groups,
-            say=say_for_inputs,
+            say=lambda step, inputs=inputs: say(f"{corpus.name}, {inputs}: {step}"),
             progress=progress,
         )
-        models = {kind: READERS[kind] for kind in config.readers}
-        together = BOTH if len(models) > 1 else None
-        for reader, model in [*models.items(), *([(None, together)] if together else [])]:
+        for kind, model in kinds.items():
             yield Judgement(
                 model,
                 inputs,
-                classifier.predict_proba(rows, reader=reader),
+                classifier.predict_proba(corpus.valid.to_dict("records"), reader=kind),
                 HISTORY in parts,
-                classifier.out_of_fold_proba(reader=reader),
+                classifier.out_of_fold_proba(reader=kind),
                 classifier.out_of_fold.folds,
             )
 

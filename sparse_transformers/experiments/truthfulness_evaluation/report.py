@@ -1,228 +1,191 @@
 """The claim evaluation in words: every verdict follows from the numbers."""
 
-from sparse_transformers.experiments.truthfulness_evaluation.figures import (
-    best_baseline,
-    binary_tasks,
-)
+from itertools import groupby
+
+import pandas as pd
+
+from sparse_transformers.experiments.section import Highlight
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
     MAJORITY,
-    ClaimArm,
-    ClaimDifference,
     ClaimEvaluation,
     ClaimTask,
+    JudgedModel,
 )
-from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.report import (
-    NO_VALUE,
-    NOT_MEASURED,
-    bullets,
-    number,
-    percent,
-    prose,
-    table,
-)
+from sparse_transformers.utils.report import NO_VALUE, bullets, percent, prose, table
+from sparse_transformers.utils.verdicts import compare_paired, spell
+
+
+def findings(evaluation: ClaimEvaluation) -> list[str]:
+    """For each task, the chosen classifier beside the best baseline and the majority."""
+    return [
+        f"{task.corpus}, {task.task}: {_lead(task, task.best_baseline, f'*{task.main_model}*')} "
+        f"It is right in {_accuracy(task.main)} of the held-out rows, the most common class in "
+        f"{_accuracy(task.of(MAJORITY)[0])}."
+        for task in evaluation.tasks
+    ]
 
 
 def describe_accuracies(evaluation: ClaimEvaluation) -> str:
     """What was trained on what, and how often it was right."""
-    settings = evaluation.settings
     parts = [
         prose(f"""
-        Classifiers learn from the training rows and judge rows that were held out. They are
-        ensembles of small readers of two kinds: a bidirectional sparse transformer over words, and
-        votes of single words and of pairs. Whatever had to be chosen (when to stop, how sure to be)
-        was chosen on training rows that the reader in question had not learned from. Intervals are
-        95%, from {settings.n_resamples} bootstrap resamples of whole groups, so that rows of one
-        group do not count as independent.""")
+        Ensembles of small members, sparse transformers over words and votes of single words and
+        pairs, judge held-out rows. Whatever had to be chosen was chosen on training rows that the
+        member in question had not learned from, also the classifier that is compared (bold). The
+        figure shows further measures. Intervals are from {evaluation.settings.n_resamples}
+        bootstrap resamples of whole groups.""")
     ]
-    for task in evaluation.tasks:
-        parts += [f"**{task.corpus}: {task.task}**", _about(task), _table(task), _verdicts(task)]
+    for _, tasks in groupby(evaluation.tasks, key=lambda task: task.corpus):
+        of_corpus = list(tasks)
+        parts += [_chapter(of_corpus), bullets([said for each in of_corpus for said in _say(each)])]
     parts.append(
         prose("""
-        **Limits.** Wording is all that these classifiers know: they do not look anything up. What
-        they find is how true and false claims are *phrased* in this data, which may be different
-        elsewhere.""")
+        **Limits.** Nothing is looked up: what these classifiers find is how true and false claims
+        are *phrased* in this data.""")
     )
     return "\n\n".join(parts)
 
 
 def describe_roc(evaluation: ClaimEvaluation) -> str:
-    """What the order of the scores is worth, whatever the threshold."""
-    rows = []
-    for task in binary_tasks(evaluation):
-        for arm in (task.arm(task.main_arm), best_baseline(task), *_ceiling(task)):
-            auc = None if arm.scores.binary is None else arm.scores.binary.roc.auc
-            rows.append((f"{task.corpus}, {arm.name}", NOT_MEASURED if auc is None else str(auc)))
-    return "\n\n".join(
-        [
-            prose("""
-            The AUC is the probability that a truthful claim gets a higher score than another one:
-            0.5 is a guess, 1 is perfect. The band holds 95% of the resampled curves at each
-            point by itself."""),
-            table(("held-out claims", "AUC"), rows),
-        ]
-    )
+    """How to read the curves."""
+    return prose("""
+    The AUC is the probability that a truthful claim gets a higher score than another one: 0.5 is a
+    guess, 1 is perfect. Each band holds 95% of the resampled curves at each point by itself.""")
 
 
 def describe_confusion(evaluation: ClaimEvaluation) -> str:
     """Which classes are taken for which, and how far off the steps of a scale are."""
-    lines = [
-        prose("""
-        Rows are the true classes, columns what the classifier called them; the colour is the share
-        of the true class.""")
+    steps = [
+        f"{task.corpus}: {spell(scores.mean_absolute_error, '{:.2f}')} steps off on average, "
+        f"within one step for {spell(scores.within_one, '{:.1%}')} of the claims, quadratic kappa "
+        f"{scores.quadratic_kappa}."
+        for task in evaluation.tasks
+        if (scores := task.main.scores.ordinal) is not None
     ]
-    verdicts = []
-    for task in evaluation.tasks:
-        ordinal = task.arm(task.main_arm).scores.ordinal
-        if ordinal is not None:
-            error, within = ordinal.mean_absolute_error, ordinal.within_one
-            verdicts.append(
-                f"{task.corpus}: the verdict is {error.estimate:.2f} steps off on average "
-                f"({_range(error)}), within one step for {within.estimate:.1%} of the claims "
-                f"({_percents(within)}), and its quadratic kappa is {ordinal.quadratic_kappa}."
-            )
-    return "\n\n".join([*lines, bullets(verdicts)] if verdicts else lines)
+    return "\n\n".join(["The colour is the share of the true class.", bullets(steps)]).strip()
 
 
 def describe_reliability(evaluation: ClaimEvaluation) -> str:
     """Whether probabilities mean what they say."""
-    verdicts = []
-    for task in evaluation.tasks:
-        error = task.arm(task.main_arm).scores.calibration
-        beyond = "more than" if error.error > error.null_high else "no more than"
-        verdicts.append(
-            f"{task.corpus}, {task.task}: the calibration error is {error.error:.3f}, {beyond} "
-            f"the {error.null_high:.3f} that {error.confidence:.0%} of perfectly calibrated models "
-            f"with these probabilities stay below (their mean is {error.null_mean:.3f})."
-        )
+    errors = [
+        f"{task.corpus}, {task.task}: the calibration error, {found.error:.3f}, is "
+        f"{'' if task.main.scores.is_miscalibrated else 'not shown to be '}above that of a "
+        "calibrated model "
+        f"({found.null_mean:.3f} on average, {found.confidence:.0%} below {found.null_high:.3f})."
+        for task in evaluation.tasks
+        for found in [task.main.scores.calibration]
+    ]
     return "\n\n".join(
         [
             prose("""
-            Of the verdicts that are given with 70%, about 70% should be right. A binned calibration
-            error is never 0, not even for a perfect model, so it stands beside what such a model
-            gets."""),
-            bullets(verdicts),
+            Of the verdicts that are given with 70%, about 70% should be right. Even a perfect
+            model's calibration error in bins is above 0, so it stands beside that of such a
+            model."""),
+            bullets(errors),
         ]
     )
 
 
 def describe_thresholds(evaluation: ClaimEvaluation) -> str:
     """What moving the threshold does, and what became of the one that was chosen."""
-    verdicts = []
-    for task in binary_tasks(evaluation):
-        main = task.arm(task.main_arm)
-        if main.threshold is None or main.f1_at_threshold is None:
-            continue
-        verdicts.append(
-            f"{task.corpus}: the highest F1 on training rows, {main.threshold.f1:.3f}, is at "
-            f"{main.threshold.threshold:.2f}; on held-out rows the same threshold gives "
-            f"{main.f1_at_threshold:.3f}."
-        )
+    chosen = [
+        f"{task.corpus}: the highest F1 on training rows, {task.main.threshold.f1:.3f}, is at "
+        f"{task.main.threshold.threshold:.2f}; on held-out rows this gives "
+        f"{task.main.f1_at_threshold:.3f}."
+        for task in evaluation.binary_tasks
+        if task.main.threshold is not None
+    ]
     return "\n\n".join(
         [
             prose("""
-            Measures on the held-out rows over the threshold from which on a claim is called
-            truthful. The dashed line was chosen on training rows, judged by readers that had not
-            learned from them: the best value on the rows of the choice is too good to report."""),
-            bullets(verdicts),
+            From the threshold on, a claim is called truthful. It was chosen on training rows, by
+            members that had not learned from them: the best value on the rows of the choice is too
+            good to report."""),
+            bullets(chosen),
         ]
     )
 
 
 def summarise(evaluation: ClaimEvaluation) -> str:
-    """The tables, and for each the comparison with the best baseline."""
-    parts = []
-    for task in evaluation.tasks:
-        parts += [f"**{task.corpus}: {task.task}.** {_about(task)}", _table(task), _verdicts(task)]
-    return "\n\n".join(parts)
+    """Every accuracy and AUC, a table for each data set."""
+    by_corpus = groupby(evaluation.tasks, key=lambda task: task.corpus)
+    return "\n\n".join(_chapter(list(tasks)) for _, tasks in by_corpus)
 
 
-def _about(task: ClaimTask) -> str:
-    return prose(f"""
-    {task.n_train:,} rows to learn from, {task.n_valid:,} held out; resampled by {task.group}
-    ({task.n_groups:,} of them).""")
+def highlight(evaluation: ClaimEvaluation) -> Highlight:
+    """The chosen classifier beside the best baseline, on the first question."""
+    task = evaluation.tasks[0]
+    baseline = task.best_baseline
+    return Highlight(
+        question=f"{task.corpus}, {len(task.classes)} {task.task}: share of claims judged right",
+        found=f"{task.main_model}: {_accuracy(task.main)}",
+        beside=f"{baseline.name}: {_accuracy(baseline)}",
+    )
 
 
-def _table(task: ClaimTask) -> str:
-    ordinal = any(arm.scores.ordinal is not None for arm in task.arms)
-    binary = any(arm.scores.binary is not None for arm in task.arms)
-    headers = ["model", "reads", "accuracy", "macro F1"]
-    headers += ["AUC"] * binary + ["mean steps off"] * ordinal + ["nats", "calibration error"]
-    return table(headers, [_row(arm, ordinal, binary) for arm in task.arms])
+def _chapter(tasks: list[ClaimTask]) -> str:
+    """How many rows a data set has, and how well each model judges them."""
+    first = tasks[0]
+    columns = {
+        task.task: {_label(each): _cell(task, each) for each in task.models} for task in tasks
+    }
+    columns["AUC"] = {
+        _label(each): str(each.scores.binary.roc.auc)
+        for each in tasks[-1].models
+        if each.scores.binary is not None
+    }
+    frame = pd.DataFrame(columns).fillna(NO_VALUE).reset_index(names="right on held-out rows")
+    about = prose(f"""
+    **{first.corpus}:** {first.n_train:,} rows to learn from, {first.n_valid:,} held out, resampled
+    by {first.group} ({first.n_groups:,} of them).""")
+    return "\n\n".join([about, table(list(frame), frame.to_numpy().tolist())])
 
 
-def _row(arm: ClaimArm, ordinal: bool, binary: bool) -> list[str]:
-    scores = arm.scores
-    row = [
-        arm.model,
-        f"{arm.inputs} **(leaks)**" if arm.leaks else arm.inputs,
-        str(scores.accuracy),
-        f"{scores.macro_f1.estimate:.3f}",
+def _say(task: ClaimTask) -> list[str]:
+    """The chosen classifier beside the majority and the best possible judge, and what to doubt."""
+    said = [
+        f"{task.task}: {_lead(task, other, 'the chosen classifier')}"
+        for other in (*task.of(MAJORITY), *task.of(BAYES))
     ]
-    if binary:
-        row.append(NO_VALUE if scores.binary is None else str(scores.binary.roc.auc))
-    if ordinal:
-        steps = scores.ordinal
-        row.append(NO_VALUE if steps is None else f"{steps.mean_absolute_error.estimate:.2f}")
-    loss = "infinite" if scores.loss_nats is None else number(scores.loss_nats)
-    return [*row, loss, f"{scores.calibration.error:.3f}"]
-
-
-def _verdicts(task: ClaimTask) -> str:
-    main = task.arm(task.main_arm)
-    baseline = best_baseline(task)
-    sentences = [
-        _difference(main, difference)
-        for name in (_majority(task).name, baseline.name, *(arm.name for arm in _ceiling(task)))
-        for difference in task.differences
-        if difference.arm == name
-    ]
-    if main.fold_accuracies:
-        mean = sum(main.fold_accuracies) / len(main.fold_accuracies)
-        sentences.append(
-            f"Cross-validated on the training rows, *{main.name}* is right in {percent(mean)}, "
-            f"{min(main.fold_accuracies):.1%} to {max(main.fold_accuracies):.1%} over the folds."
+    folds = task.main.fold_accuracies
+    if folds:
+        said.append(
+            f"{task.task}: cross-validated on the training rows, the chosen classifier is right in "
+            f"{percent(sum(folds) / len(folds))}, {min(folds):.1%} to {max(folds):.1%} over the "
+            "folds."
         )
-    for arm in task.arms:
-        if arm.leaks and arm.model == main.model:
-            sentences.append(
-                f"With the credit history, which counts the very verdicts that are asked for, the "
-                f"accuracy is {arm.scores.accuracy}: a leak, not a skill."
-            )
-    return bullets(sentences)
-
-
-def _difference(main: ClaimArm, difference: ClaimDifference) -> str:
-    """Whether one classifier is more accurate than another beyond chance."""
-    gap = difference.accuracy.difference
-    text = f"{100 * abs(gap.estimate):.1f} points"
-    limits = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}, p = {difference.accuracy.p_value:.3f}"
-    if gap.low <= 0 <= gap.high:
-        return (
-            f"*{main.name}* is not distinguishable from *{difference.arm}* "
-            f"({100 * gap.estimate:+.1f} points; {limits})."
+    if any(each.leaks for each in task.models):
+        said.append(
+            f"{task.task}: the credit history counts the very verdicts that are asked for; the "
+            "accuracy with it is a leak, not a skill."
         )
-    word = "more" if gap.estimate > 0 else "less"
-    return f"*{main.name}* is {text} {word} accurate than *{difference.arm}* ({limits})."
+    return said
 
 
-def _majority(task: ClaimTask) -> ClaimArm:
-    return next(arm for arm in task.arms if arm.model == MAJORITY)
+def _lead(task: ClaimTask, other: JudgedModel, subject: str) -> str:
+    """Whether the chosen classifier is more accurate than another model."""
+    assert other.lead is not None
+    return compare_paired(
+        subject,
+        f"*{other.name}*",
+        other.lead,
+        above="more accurate than",
+        below="less accurate than",
+        form="{:+.1f}",
+        unit="points",
+        scale=100,
+    )
 
 
-def _ceiling(task: ClaimTask) -> list[ClaimArm]:
-    return [arm for arm in task.arms if arm.model == BAYES]
+def _label(model: JudgedModel) -> str:
+    return f"{model.name} **(leaks)**" if model.leaks else model.name
 
 
-def _range(interval: Interval) -> str:
-    return f"{interval.low:.2f} to {interval.high:.2f}"
+def _cell(task: ClaimTask, model: JudgedModel) -> str:
+    accuracy = _accuracy(model)
+    return f"**{accuracy}**" if model is task.main else accuracy
 
 
-def _percents(interval: Interval) -> str:
-    return f"{interval.low:.1%} to {interval.high:.1%}"
-
-
-def findings(result: object) -> list[str]:
-    """To be written."""
-    return []
+def _accuracy(model: JudgedModel) -> str:
+    return spell(model.scores.accuracy, "{:.1%}")
