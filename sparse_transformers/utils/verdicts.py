@@ -6,6 +6,7 @@ for the difference of two variants, or 1 for the ratio of two times. The interva
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -98,24 +99,23 @@ def compare_paired(
     below: str = "below",
     form: str = "{:+.3f}",
     unit: str = "",
-    scale: float = 1.0,
 ) -> str:
-    """As `compare`, for scores of the same rows, with the p-value.
-
-    Args:
-        subject: what is compared.
-        other: what it is compared with.
-        paired: how much higher the subject scores.
-        above: the words for a difference above 0, such as "more accurate than".
-        below: the words for one below 0.
-        form: how a number is written.
-        unit: of the numbers.
-        scale: multiplies the numbers first, such as 100 for points of a share.
-    """
-    found = paired.difference
-    scaled = Interval(*(scale * each for each in (found.estimate, found.low, found.high)))
-    said = compare(subject, other, scaled, above=above, below=below, form=form, unit=unit)
+    """As `compare`, for scores of the same rows, with the p-value."""
+    said = compare(
+        subject, other, paired.difference, above=above, below=below, form=form, unit=unit
+    )
     return f"{said.removesuffix('.')}, p = {paired.p_value:.3f}."
+
+
+def in_points(paired: PairedDifference) -> PairedDifference:
+    """A difference of two shares in percentage points.
+
+    >>> in_points(PairedDifference(0.75, 0.5, Interval(0.25, 0, 0.5), 0.05)).difference.high
+    50.0
+    """
+    gap = paired.difference
+    points = Interval(100 * gap.estimate, 100 * gap.low, 100 * gap.high, gap.confidence)
+    return replace(paired, difference=points)
 
 
 def spell(interval: Interval, form: str = "{:.3f}", unit: str = "") -> str:

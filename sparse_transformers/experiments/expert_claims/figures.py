@@ -85,7 +85,9 @@ def plot_leads(corpus: ExpertClaimsCorpus, measure: str, ax: Axes | None = None)
     ax = _plot_intervals(leads, ax, "experts less\n{}")
     ax.axvline(0, color="black", linewidth=1)
     sides = [f"{name}: {verdict(lead)}" for name, lead in leads.items()]
-    return finish(ax, f"experts less {', '.join(sides)}", MEASURES[measure][1], "", grid="x")
+    finish(ax, f"experts less {', '.join(sides)}", MEASURES[measure][1], "", grid="x")
+    ax.title.set_fontsize(8.5)
+    return ax
 
 
 def _plot_intervals(intervals: Mapping[str, Interval], ax: Axes | None, label: str = "{}") -> Axes:

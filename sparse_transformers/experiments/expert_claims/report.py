@@ -5,26 +5,19 @@ import numpy as np
 from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
-    WIDE,
     ClaimJudge,
     ExpertClaims,
     ExpertClaimsCorpus,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
+from sparse_transformers.utils.metrics.significance import PairedDifference
 from sparse_transformers.utils.records import to_frame
-from sparse_transformers.utils.report import (
-    NO_VALUE,
-    bullets,
-    number,
-    percent,
-    plural,
-    prose,
-    table,
-)
+from sparse_transformers.utils.report import NO_VALUE, bullets, number, plural, prose, table
 from sparse_transformers.utils.verdicts import (
     BELOW,
     caution_about_seeds,
     compare_paired,
+    in_points,
     spell,
     verdict,
 )
@@ -33,9 +26,21 @@ from sparse_transformers.utils.verdicts import (
 def findings(claims: ExpertClaims) -> list[str]:
     """The encoder with experts beside its dense twin, on every data set."""
     seeds = plural(claims.settings.n_seeds, "seed")
-    return [
-        f"{corpus.name} ({seeds}): {' '.join(_lead(corpus, TWIN))}" for corpus in claims.corpora
-    ]
+    said = []
+    for corpus in claims.corpora:
+        twin = corpus.by_name[TWIN]
+        assert twin.accuracy.lead is not None and twin.loss_bits.lead is not None
+        other = "that of the dense twin"
+        accuracy = compare_paired(
+            "experts in accuracy",
+            other,
+            in_points(twin.accuracy.lead),
+            form="{:+.1f}",
+            unit="points",
+        )
+        loss = compare_paired("experts in loss", other, twin.loss_bits.lead, unit="bits per claim")
+        said.append(f"{corpus.name}, {seeds}. {accuracy} {loss}")
+    return said
 
 
 def describe_expert_claims(claims: ExpertClaims) -> str:
@@ -43,21 +48,16 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
     settings = claims.settings
     parts = [
         prose(f"""
-        An encoder reads the text of a claim, no metadata, and says how true it is. In its
-        feed-forward part it has {settings.num_experts} experts, {settings.top_k} for each token.
-        Its *dense twin* has one network as wide as {settings.top_k} experts, so a token meets
-        equally many weights (the router's aside); the *wide dense* encoder has one as wide as all
-        experts, so equally many weights in all. All learn from the same rows in the same order;
-        {settings.folds} members trained on different folds judge together."""),
-        prose(f"""
-        Means are over {plural(settings.n_seeds, "seed")}; intervals are from
-        {settings.claims.n_resamples} resamples of whole groups of held-out rows and, independently,
-        of the seeds."""),
+        An encoder with {settings.num_experts} experts, {settings.top_k} for each token, judges
+        claims by their text. Its *dense twin* has one network as wide as {settings.top_k} experts,
+        so a token meets equally many weights (the router's aside); the *wide dense* encoder has one
+        as wide as all experts. All learn from the same rows in the same order; {settings.folds}
+        members trained on different folds judge together. Means are over
+        {plural(settings.n_seeds, "seed")}; intervals are from {settings.claims.n_resamples}
+        resamples of whole groups of held-out rows and, independently, of the seeds.""")
     ]
     for corpus in claims.corpora:
-        said = [*_lead(corpus, WIDE), *_lead(corpus, MAJORITY), *_nothing_learned(corpus)]
-        said += [*_ceiling(corpus), _balance(corpus.by_name[EXPERTS])]
-        parts += [_chapter(corpus), bullets(said)]
+        parts += [_chapter(corpus), bullets([*_doubts(corpus), _balance(corpus.by_name[EXPERTS])])]
     return "\n\n".join([*parts, *caution_about_seeds(settings.n_seeds)])
 
 
@@ -73,64 +73,47 @@ def _chapter(corpus: ExpertClaimsCorpus) -> str:
     **{corpus.name}:** {corpus.n_train:,} rows to learn from, {corpus.n_valid:,} held out,
     {corpus.n_classes} verdicts; resampled by {corpus.group} ({corpus.n_groups:,} of them). Not
     counted: the embedding of words, {twin.embedding:,} weights in every encoder.""")
-    headers = ("", "weights", "met by a token", "accuracy", "bits per claim", "seconds")
-    rows = [
-        (
-            judge.name,
-            *(("–", "–") if size is None else (f"{size.total:,}", f"{size.active:,}")),
-            spell(judge.accuracy.mean, "{:.1%}"),
-            str(judge.loss_bits.mean),
-            number(float(np.median(judge.seconds)), 2) if judge.seconds else NO_VALUE,
+    headers = ["", "weights", "met by a token", "seconds", "accuracy", "experts less it, points"]
+    headers += ["bits per claim", "experts less it"]
+    return "\n\n".join([about, table(headers, [_row(judge) for judge in corpus.judges])])
+
+
+def _row(judge: ClaimJudge) -> list[str]:
+    size, accuracy, loss = judge.size, judge.accuracy, judge.loss_bits
+    return [
+        judge.name,
+        NO_VALUE if size is None else f"{size.total:,}",
+        NO_VALUE if size is None else f"{size.active:,}",
+        number(float(np.median(judge.seconds)), 2) if judge.seconds else NO_VALUE,
+        spell(accuracy.mean, "{:.1%}"),
+        NO_VALUE if accuracy.lead is None else _lead(in_points(accuracy.lead), "{:+.1f}"),
+        str(loss.mean),
+        NO_VALUE if loss.lead is None else _lead(loss.lead, "{:+.3f}"),
+    ]
+
+
+def _lead(paired: PairedDifference, form: str) -> str:
+    return f"{spell(paired.difference, form)}, p = {paired.p_value:.3f}"
+
+
+def _doubts(corpus: ExpertClaimsCorpus) -> list[str]:
+    """Whether anything was learned, and how far the best possible judge is."""
+    said = []
+    judges = corpus.by_name
+    beside_majority = judges[MAJORITY].loss_bits.lead
+    if beside_majority is None or verdict(beside_majority.difference) != BELOW:
+        said.append(
+            "The encoder with experts has not been shown to learn more than how frequent the "
+            "verdicts are, so there is little in which encoders could differ."
         )
-        for judge in corpus.judges
-        for size in [judge.size]
-    ]
-    return "\n\n".join([about, table(headers, rows)])
-
-
-def _lead(corpus: ExpertClaimsCorpus, other: str) -> list[str]:
-    """Whether the encoder with experts differs from another judge, in accuracy and in loss."""
-    judge = corpus.by_name[other]
-    assert judge.accuracy.lead is not None and judge.loss_bits.lead is not None
-    return [
-        compare_paired(
-            "the accuracy with experts",
-            f"that of the *{other}*",
-            judge.accuracy.lead,
-            form="{:+.1f}",
-            unit="points",
-            scale=100,
-        ),
-        compare_paired(
-            "the loss with experts",
-            f"that of the *{other}*",
-            judge.loss_bits.lead,
-            unit="bits per claim",
-        ),
-    ]
-
-
-def _nothing_learned(corpus: ExpertClaimsCorpus) -> list[str]:
-    lead = corpus.by_name[MAJORITY].loss_bits.lead
-    if lead is not None and verdict(lead.difference) == BELOW:
-        return []
-    return [
-        "The encoder with experts has not learned more than how frequent the verdicts are, so "
-        "there is little in which encoders could differ."
-    ]
-
-
-def _ceiling(corpus: ExpertClaimsCorpus) -> list[str]:
-    if BAYES not in corpus.by_name:
-        return []
-    losses = {name: judge.loss_bits.mean.estimate for name, judge in corpus.by_name.items()}
-    above = {name: f"{loss - losses[BAYES]:.3f}" for name, loss in losses.items()}
-    accuracy = percent(corpus.by_name[BAYES].accuracy.mean.estimate)
-    return [
-        f"The Bayes classifier, which knows how the claims were made, is right in {accuracy}. The "
-        f"loss with experts is {above[EXPERTS]} bits per claim above its loss, that of the dense "
-        f"twin {above[TWIN]}."
-    ]
+    if BAYES in judges:
+        losses = {name: judge.loss_bits.mean.estimate for name, judge in judges.items()}
+        said.append(
+            f"The loss with experts is {losses[EXPERTS] - losses[BAYES]:.3f} bits per claim above "
+            "that of the Bayes classifier, which knows how the claims were made; the loss of the "
+            f"dense twin is {losses[TWIN] - losses[BAYES]:.3f} above it."
+        )
+    return said
 
 
 def _balance(judge: ClaimJudge) -> str:
@@ -140,6 +123,6 @@ def _balance(judge: ClaimJudge) -> str:
         f"On held-out rows, the busiest expert of a router processes {busiest.median():.1f} times "
         f"its even share (the median of {len(uses)} routers; {busiest.max():.1f} times at most), "
         f"and {uses.dead_experts.sum()} of {uses.load.map(len).sum()} experts process nothing. A "
-        f"router's entropy for a token is {uses.normalised_router_entropy.mean():.1%} of the most "
-        "possible, which a router without any preference has."
+        f"router's entropy for a token is {uses.normalised_router_entropy.mean():.1%} of that of a "
+        "router without any preference."
     )

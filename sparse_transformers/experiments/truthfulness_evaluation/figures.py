@@ -59,7 +59,7 @@ def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     ax = plot_metric_bars(
         {_label(each, task): each.scores.accuracy for each in task.models},
         references={
-            each.model.lower(): each.scores.accuracy.estimate
+            each.model: each.scores.accuracy.estimate
             for each in (*task.of(MAJORITY), *task.of(BAYES))
         },
         colors={
@@ -72,10 +72,10 @@ def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     )
     lead = task.best_baseline.lead
     assert lead is not None
-    ax.set_title(f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=10)
+    ax.set_title(f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=9.5)
     ax.set_ylim(len(task.models) - 0.5, -0.5)
     ax.tick_params(labelsize=7.5)
-    ax.xaxis.label.set_size(9)
+    ax.xaxis.label.set_fontsize(9)
     return ax
 
 
@@ -99,13 +99,13 @@ def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
         ax=new_axes(ax),
     )
     ax.set_xlabel("darker is better in its column", fontsize=9)
-    ax.tick_params(labelsize=7.5)
+    ax.tick_params(labelsize=7.5, labelrotation=0)
     return ax
 
 
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
     """The ROC curves of the chosen classifier and of the best baseline, with bands."""
-    figure, panels = _panels(evaluation.binary_tasks, height=5.4)
+    figure, panels = _panels(evaluation.binary_tasks, height=5.0)
     for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
         curves = {
             each.name: each.scores.binary.roc

@@ -82,6 +82,7 @@ def judge_by_classifiers(
         kinds[None] = BOTH
     for parts in _choices_of_inputs(corpus, history):
         inputs = " + ".join(parts)
+        say(f"{corpus.name}: classifiers of {inputs}")
         classifier = ClaimClassifier(
             replace(config, fields=corpus.fields_of(*parts), mark_repeats=corpus.mark_repeats)
         )
@@ -90,7 +91,7 @@ def judge_by_classifiers(
             corpus.train_labels,
             classes=corpus.classes,
             groups=corpus.train_groups,
-            say=lambda step, inputs=inputs: say(f"{corpus.name}, {inputs}: {step}"),
+            say=say,
             progress=progress,
         )
         for kind, model in kinds.items():

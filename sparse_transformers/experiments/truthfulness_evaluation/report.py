@@ -13,14 +13,14 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     JudgedModel,
 )
 from sparse_transformers.utils.report import NO_VALUE, bullets, percent, prose, table
-from sparse_transformers.utils.verdicts import compare_paired, spell
+from sparse_transformers.utils.verdicts import compare_paired, in_points, spell
 
 
 def findings(evaluation: ClaimEvaluation) -> list[str]:
     """For each task, the chosen classifier beside the best baseline and the majority."""
     return [
-        f"{task.corpus}, {task.task}: {_lead(task, task.best_baseline, f'*{task.main_model}*')} "
-        f"It is right in {_accuracy(task.main)} of the held-out rows, the most common class in "
+        f"{task.corpus}, {task.task}: {_lead(task)} The classifier is right in "
+        f"{_accuracy(task.main)} of the held-out rows, the most common class in "
         f"{_accuracy(task.of(MAJORITY)[0])}."
         for task in evaluation.tasks
     ]
@@ -28,30 +28,27 @@ def findings(evaluation: ClaimEvaluation) -> list[str]:
 
 def describe_accuracies(evaluation: ClaimEvaluation) -> str:
     """What was trained on what, and how often it was right."""
-    parts = [
-        prose(f"""
-        Ensembles of small members, sparse transformers over words and votes of single words and
-        pairs, judge held-out rows. Whatever had to be chosen was chosen on training rows that the
-        member in question had not learned from, also the classifier that is compared (bold). The
-        figure shows further measures. Intervals are from {evaluation.settings.n_resamples}
-        bootstrap resamples of whole groups.""")
-    ]
-    for _, tasks in groupby(evaluation.tasks, key=lambda task: task.corpus):
-        of_corpus = list(tasks)
-        parts += [_chapter(of_corpus), bullets([said for each in of_corpus for said in _say(each)])]
-    parts.append(
-        prose("""
-        **Limits.** Nothing is looked up: what these classifiers find is how true and false claims
-        are *phrased* in this data.""")
+    return "\n\n".join(
+        [
+            prose(f"""
+            Ensembles of small members, sparse transformers over words and votes of single words and
+            pairs, judge held-out rows. Whatever had to be chosen, the classifier to compare
+            included, was chosen on training rows that the member in question had not learned from.
+            Intervals are from {evaluation.settings.n_resamples} bootstrap resamples of whole
+            groups. The figure shows every model, and further measures."""),
+            summarise(evaluation),
+            prose("""
+            **Limits.** Nothing is looked up: what these classifiers find is how true and false
+            claims are *phrased* in this data."""),
+        ]
     )
-    return "\n\n".join(parts)
 
 
 def describe_roc(evaluation: ClaimEvaluation) -> str:
-    """How to read the curves."""
+    """How to read the curves; the table above holds their AUC."""
     return prose("""
-    The AUC is the probability that a truthful claim gets a higher score than another one: 0.5 is a
-    guess, 1 is perfect. Each band holds 95% of the resampled curves at each point by itself.""")
+    The AUC is the probability that a truthful claim gets a higher score than another one. Each band
+    holds 95% of the resampled curves at each point by itself.""")
 
 
 def describe_confusion(evaluation: ClaimEvaluation) -> str:
@@ -79,9 +76,8 @@ def describe_reliability(evaluation: ClaimEvaluation) -> str:
     return "\n\n".join(
         [
             prose("""
-            Of the verdicts that are given with 70%, about 70% should be right. Even a perfect
-            model's calibration error in bins is above 0, so it stands beside that of such a
-            model."""),
+            Of the verdicts that are given with 70%, about 70% should be right. Even the error of a
+            perfect model is above 0, as each bin holds few rows."""),
             bullets(errors),
         ]
     )
@@ -99,92 +95,84 @@ def describe_thresholds(evaluation: ClaimEvaluation) -> str:
     return "\n\n".join(
         [
             prose("""
-            From the threshold on, a claim is called truthful. It was chosen on training rows, by
-            members that had not learned from them: the best value on the rows of the choice is too
-            good to report."""),
+            The threshold from which on a claim is called truthful was chosen on training rows: the
+            best value on the rows of the choice is too good to report."""),
             bullets(chosen),
         ]
     )
 
 
 def summarise(evaluation: ClaimEvaluation) -> str:
-    """Every accuracy and AUC, a table for each data set."""
-    by_corpus = groupby(evaluation.tasks, key=lambda task: task.corpus)
-    return "\n\n".join(_chapter(list(tasks)) for _, tasks in by_corpus)
+    """The chosen classifier beside all that bounds it, a table for each data set."""
+    parts = []
+    for corpus, of_corpus in groupby(evaluation.tasks, key=lambda task: task.corpus):
+        tasks = list(of_corpus)
+        parts.append(
+            f"**{corpus}:** {tasks[0].n_train:,} rows to learn from, {tasks[0].n_valid:,} held "
+            f"out, resampled by {tasks[0].group} ({tasks[0].n_groups:,} of them)."
+        )
+        columns = {name: cells for task in tasks for name, cells in _columns(task).items()}
+        frame = pd.DataFrame(columns).fillna(NO_VALUE).reset_index(names="right in")
+        parts.append(table(list(frame), frame.to_numpy().tolist()))
+    return "\n\n".join(parts)
 
 
 def highlight(evaluation: ClaimEvaluation) -> Highlight:
     """The chosen classifier beside the best baseline, on the first question."""
     task = evaluation.tasks[0]
     baseline = task.best_baseline
+    assert baseline.lead is not None
+    lead = spell(in_points(baseline.lead).difference, "{:+.1f}", "points")
     return Highlight(
-        question=f"{task.corpus}, {len(task.classes)} {task.task}: share of claims judged right",
-        found=f"{task.main_model}: {_accuracy(task.main)}",
+        question=f"{task.corpus}, {len(task.classes)} classes: claims judged right",
+        found=f"{task.main_model}: {_accuracy(task.main)}; difference {lead}",
         beside=f"{baseline.name}: {_accuracy(baseline)}",
     )
 
 
-def _chapter(tasks: list[ClaimTask]) -> str:
-    """How many rows a data set has, and how well each model judges them."""
-    first = tasks[0]
-    columns = {
-        task.task: {_label(each): _cell(task, each) for each in task.models} for task in tasks
+def _columns(task: ClaimTask) -> dict[str, dict[str, str]]:
+    """The columns of one question in the table of its data set: cells by the name of the row."""
+    main = task.main
+    candidates = {
+        "chosen classifier": [main],
+        "best baseline": [task.best_baseline],
+        "most common class": task.of(MAJORITY),
+        "best possible judge": task.of(BAYES),
+        "with the credit history **(leaks)**": [m for m in task.of(main.model) if m.leaks],
     }
-    columns["AUC"] = {
-        _label(each): str(each.scores.binary.roc.auc)
-        for each in tasks[-1].models
-        if each.scores.binary is not None
+    rows = {name: models[0] for name, models in candidates.items() if models}
+    right = {name: _accuracy(model) for name, model in rows.items()}
+    if folds := main.fold_accuracies:
+        mean = percent(sum(folds) / len(folds))
+        right["chosen, cross-validated"] = f"{mean} ({min(folds):.1%} to {max(folds):.1%})"
+    leads = {
+        name: f"{spell(points.difference, '{:+.1f}')}, p = {points.p_value:.3f}"
+        for name, model in rows.items()
+        if model.lead is not None
+        for points in [in_points(model.lead)]
     }
-    frame = pd.DataFrame(columns).fillna(NO_VALUE).reset_index(names="right on held-out rows")
-    about = prose(f"""
-    **{first.corpus}:** {first.n_train:,} rows to learn from, {first.n_valid:,} held out, resampled
-    by {first.group} ({first.n_groups:,} of them).""")
-    return "\n\n".join([about, table(list(frame), frame.to_numpy().tolist())])
+    aucs = {
+        name: str(model.scores.binary.roc.auc)
+        for name, model in rows.items()
+        if model.scores.binary is not None
+    }
+    columns = {task.task: right, f"{task.task}: chosen less it, points": leads}
+    return columns | ({"AUC": aucs} if aucs else {})
 
 
-def _say(task: ClaimTask) -> list[str]:
-    """The chosen classifier beside the majority and the best possible judge, and what to doubt."""
-    said = [
-        f"{task.task}: {_lead(task, other, 'the chosen classifier')}"
-        for other in (*task.of(MAJORITY), *task.of(BAYES))
-    ]
-    folds = task.main.fold_accuracies
-    if folds:
-        said.append(
-            f"{task.task}: cross-validated on the training rows, the chosen classifier is right in "
-            f"{percent(sum(folds) / len(folds))}, {min(folds):.1%} to {max(folds):.1%} over the "
-            "folds."
-        )
-    if any(each.leaks for each in task.models):
-        said.append(
-            f"{task.task}: the credit history counts the very verdicts that are asked for; the "
-            "accuracy with it is a leak, not a skill."
-        )
-    return said
-
-
-def _lead(task: ClaimTask, other: JudgedModel, subject: str) -> str:
-    """Whether the chosen classifier is more accurate than another model."""
-    assert other.lead is not None
+def _lead(task: ClaimTask) -> str:
+    """Whether the chosen classifier is more accurate than the best baseline."""
+    baseline = task.best_baseline
+    assert baseline.lead is not None
     return compare_paired(
-        subject,
-        f"*{other.name}*",
-        other.lead,
+        f"*{task.main_model}*",
+        f"*{baseline.name}*",
+        in_points(baseline.lead),
         above="more accurate than",
         below="less accurate than",
         form="{:+.1f}",
         unit="points",
-        scale=100,
     )
-
-
-def _label(model: JudgedModel) -> str:
-    return f"{model.name} **(leaks)**" if model.leaks else model.name
-
-
-def _cell(task: ClaimTask, model: JudgedModel) -> str:
-    accuracy = _accuracy(model)
-    return f"**{accuracy}**" if model is task.main else accuracy
 
 
 def _accuracy(model: JudgedModel) -> str:

@@ -127,7 +127,10 @@ def score_claims(
 
     resampled = bootstrap_values(measure, targets, predicted, **resampling)
     measured = (measure(targets, predicted), *percentile_limits(resampled, CONFIDENCE))
-    intervals = [Interval(*map(float, each), CONFIDENCE) for each in zip(*measured, strict=True)]
+    intervals = [
+        Interval(float(estimate), float(low), float(high), CONFIDENCE)
+        for estimate, low, high in zip(*measured, strict=True)
+    ]
     return ClaimScores(
         accuracy=intervals[0],
         macro_f1=intervals[1],

@@ -19,7 +19,7 @@ MEANINGS = {
 
 def draw_choices(choices: TruthfulQAChoices) -> Figure:
     """MC1 and MC2 of the model and of the guesses, chance as a line."""
-    figure, panels = new_figure(1, 2, height=3.6, sharey=True)
+    figure, panels = new_figure(1, 2, height=3.6)
     figure.suptitle(f"{choices.questions}: {choices.n_questions:,} questions", fontsize=10)
     for (measure, xlabel), ax in zip(MEANINGS.items(), panels, strict=True):
         scores = {name: getattr(means, measure) for name, means in choices.scores.items()}
@@ -30,4 +30,5 @@ def draw_choices(choices: TruthfulQAChoices) -> Figure:
         )
         ax.tick_params(labelsize=8)
         ax.xaxis.label.set_size(9)
+    panels[1].set_yticklabels([])
     return figure

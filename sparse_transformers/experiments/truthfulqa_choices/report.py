@@ -36,10 +36,10 @@ def describe_choices(choices: TruthfulQAChoices) -> str:
             A language model of bytes (width {settings.d_model},
             {plural(settings.n_layers, "layer")}, a window of {settings.window_size}) reads
             {choices.text} for {choices.train_seconds:.0f} seconds, which brings it to
-            {choices.bits_per_byte:.2f} bits per held-out byte. Then it gives each answer a
-            log-probability, summed over its bytes. MC1 asks whether the best answer comes first,
-            MC2 how much probability the true answers have together, MC3 which share of them comes
-            before every false one. The guesses know neither the question nor the world."""),
+            {choices.bits_per_byte:.2f} bits per held-out byte, and prefers answers of a high
+            log-probability. MC1 asks whether the best answer comes first, MC2 how much probability
+            the true answers have together, MC3 which share of them comes before every false one.
+            The guesses know neither the question nor the world."""),
             summarise(choices),
             prose("""
             **Limits.** So small a model has no knowledge to be truthful with. Its scores show how
