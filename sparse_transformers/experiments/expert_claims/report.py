@@ -26,20 +26,23 @@ from sparse_transformers.utils.verdicts import (
 def findings(claims: ExpertClaims) -> list[str]:
     """The encoder with experts beside its dense twin, on every data set."""
     seeds = plural(claims.settings.n_seeds, "seed")
+    pair = ("the encoder with experts", "its dense twin")
     said = []
     for corpus in claims.corpora:
-        twin = corpus.by_name[TWIN]
-        assert twin.accuracy.lead is not None and twin.loss_bits.lead is not None
-        other = "that of the dense twin"
-        accuracy = compare_paired(
-            "experts in accuracy",
-            other,
-            in_points(twin.accuracy.lead),
+        accuracy, loss = corpus.by_name[TWIN].accuracy.lead, corpus.by_name[TWIN].loss_bits.lead
+        assert accuracy is not None and loss is not None
+        in_accuracy = compare_paired(
+            *pair,
+            in_points(accuracy),
+            above="more accurate than",
+            below="less accurate than",
             form="{:+.1f}",
             unit="points",
         )
-        loss = compare_paired("experts in loss", other, twin.loss_bits.lead, unit="bits per claim")
-        said.append(f"{corpus.name}, {seeds}. {accuracy} {loss}")
+        in_loss = compare_paired(
+            *pair, loss, above="worse than", below="better than", unit="bits per claim"
+        )
+        said.append(f"{corpus.name}, {seeds}: {in_accuracy} In loss: {in_loss}")
     return said
 
 

@@ -29,7 +29,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
 )
 from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds
-from sparse_transformers.experiments.truthfulness_evaluation.measure import teaching_claims
+from sparse_transformers.experiments.truthfulness_evaluation.measure import claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
     MAJORITY,
@@ -41,8 +41,8 @@ from sparse_transformers.training.classification import ClassificationTask
 from sparse_transformers.training.task import Batch
 from sparse_transformers.utils.records import from_json, to_json
 
-READER = TransformerReader(d_model=16, epochs=1, learning_rate=1e-2, weight_decay=0.1, d_ff=8)
-CONFIG = replace(QUICK, transformer=READER)
+MEMBER = TransformerReader(d_model=16, epochs=1, learning_rate=1e-2, weight_decay=0.1, d_ff=8)
+CONFIG = replace(QUICK, transformer=MEMBER)
 SETTINGS = ExpertClaimsSettings(
     claims=ClaimEvaluationSettings(
         claims=CONFIG, answers=CONFIG, invented=CONFIG, synthetic_rows=200, n_resamples=49
@@ -63,9 +63,8 @@ def measured(told):
 
 
 def invented(seed=1):
-    tables, posteriors = teaching_claims(SETTINGS.claims, seed=seed)
-    [(name, table)] = tables.items()
-    return table, posteriors[name]
+    [data] = claim_data(SETTINGS.claims, {}, seed)
+    return data
 
 
 class Stub:
@@ -88,8 +87,8 @@ class Stub:
         probabilities = draws[:, : len(corpus.classes)]
         probabilities = probabilities / probabilities.sum(1, keepdims=True)
         self.answers.setdefault(corpus.name, {}).setdefault(name, []).append(probabilities)
-        reader = SparseTransformer(config.transformer.model_config(vocab_size=9, num_classes=2))
-        return TrainedEncoder(probabilities, size_of(reader), (), 1.0 + len(self.calls))
+        member = SparseTransformer(config.transformer.model_config(vocab_size=9, num_classes=2))
+        return TrainedEncoder(probabilities, size_of(member), (), 1.0 + len(self.calls))
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def stub(monkeypatch):
 def test_all_encoders_are_trained_with_all_seeds(measured, told):
     [corpus] = measured.corpora
     assert corpus.name == "synthetic LIAR"
-    assert [arm.name for arm in corpus.arms] == [EXPERTS, TWIN, WIDE]
+    assert list(corpus.by_name) == [EXPERTS, TWIN, WIDE, MAJORITY, BAYES]
     assert (corpus.n_train, corpus.n_valid, corpus.n_classes, corpus.group) == (
         160,
         40,
@@ -114,14 +113,18 @@ def test_all_encoders_are_trained_with_all_seeds(measured, told):
         for nth in (1, 2)
         for name in (EXPERTS, TWIN, WIDE)
     ]
-    for arm in corpus.arms:
-        assert len(arm.seed_accuracies) == len(arm.seed_losses_bits) == len(arm.seconds) == 2
-        assert arm.accuracy.estimate == pytest.approx(np.mean(arm.seed_accuracies))
-        assert min(arm.seconds) > 0
+    for judge in corpus.judges[:3]:
+        for scores in (judge.accuracy, judge.loss_bits):
+            assert len(scores.of_seeds) == len(judge.seconds) == 2
+            assert scores.mean.estimate == pytest.approx(np.mean(scores.of_seeds))
+        assert min(judge.seconds) > 0
+    for reference in corpus.judges[3:]:
+        assert reference.size is None
+        assert reference.seconds == reference.uses == reference.accuracy.of_seeds == ()
 
 
 def test_sizes_are_those_that_the_names_promise(measured):
-    experts, twin, wide = (measured.corpora[0].arm(name).size for name in (EXPERTS, TWIN, WIDE))
+    experts, twin, wide = (measured.corpora[0].by_name[name].size for name in (EXPERTS, TWIN, WIDE))
     assert experts.router == 4 * 16
     assert twin.router == wide.router == 0
     assert experts.active - experts.router == twin.active == twin.total
@@ -132,18 +135,18 @@ def test_sizes_are_those_that_the_names_promise(measured):
 
 def test_experts_are_watched_on_the_held_out_rows(measured):
     corpus = measured.corpora[0]
-    uses = corpus.arm(EXPERTS).uses
+    uses = corpus.by_name[EXPERTS].uses
     assert len(uses) == 2 * 2  # seeds, folds
     for use in uses:
         assert sum(use.load) == pytest.approx(1)
         assert use.max_violation == pytest.approx(4 * max(use.load) - 1)
-    assert corpus.arm(TWIN).uses == corpus.arm(WIDE).uses == ()
+    assert corpus.by_name[TWIN].uses == corpus.by_name[WIDE].uses == ()
 
 
 def test_result_survives_json_and_holds_no_text(measured):
     text = json.dumps(to_json(measured), allow_nan=False)
     assert from_json(ExpertClaims, json.loads(text)) == measured
-    assert not [word for word in invented()[0]["statement"] if word in text]
+    assert not [word for word in invented().corpus.train["statement"] if word in text]
 
 
 def test_measuring_can_be_repeated():
@@ -153,19 +156,20 @@ def test_measuring_can_be_repeated():
         for seed in (0, 0, 1)
     )
     for name in (EXPERTS, TWIN, WIDE):
-        assert first.arm(name).loss_bits == second.arm(name).loss_bits
-        assert first.arm(name).loss_bits != other.arm(name).loss_bits
-    assert first.differences == second.differences
+        assert first.by_name[name].loss_bits == second.by_name[name].loss_bits
+        assert first.by_name[name].loss_bits != other.by_name[name].loss_bits
 
 
 def test_scores_and_differences_are_of_the_probabilities(stub):
     result = measure_expert_claims(SETTINGS, {}, seed=1).corpora[0]
-    table, posteriors = invented()
-    valid = (table["split"] == "valid").to_numpy()
-    truth = table["truth_level"].to_numpy()[valid]
+    data = invented()
+    train, truth = (
+        np.array([data.corpus.classes.index(label) for label in labels])
+        for labels in (data.corpus.train_labels, data.corpus.valid_labels)
+    )
     said = stub.answers["synthetic LIAR"]
-    said[BAYES] = [posteriors[valid]] * 2
-    shares = np.bincount(table["truth_level"][~valid], minlength=6) / (~valid).sum()
+    said[BAYES] = [data.posteriors] * 2
+    shares = np.bincount(train, minlength=6) / len(train)
     said[MAJORITY] = [np.tile(shares, (len(truth), 1))] * 2
 
     accuracy = {
@@ -176,20 +180,19 @@ def test_scores_and_differences_are_of_the_probabilities(stub):
         name: [log_loss(truth, each, labels=range(6)) / np.log(2) for each in of_seeds]
         for name, of_seeds in said.items()
     }
-    for arm in result.arms:
-        assert arm.seed_accuracies == pytest.approx(accuracy[arm.name])
-        assert arm.seed_losses_bits == pytest.approx(bits[arm.name])
-    for judge in (*result.arms, *result.references):
-        assert judge.accuracy.estimate == pytest.approx(np.mean(accuracy[judge.name]))
-        assert judge.loss_bits.estimate == pytest.approx(np.mean(bits[judge.name]))
-        assert judge.loss_bits.low < judge.loss_bits.estimate < judge.loss_bits.high
-    assert [each.name for each in result.references] == [MAJORITY, BAYES]
-    assert [each.other for each in result.differences] == [TWIN, WIDE, MAJORITY]
-    for each in result.differences:
-        for found, values in ((each.accuracy, accuracy), (each.loss_bits, bits)):
-            expected = np.mean(values[EXPERTS]) - np.mean(values[each.other])
-            assert found.difference.estimate == pytest.approx(expected)
-            assert found.difference.low <= expected <= found.difference.high
+    for judge in result.judges:
+        loss = judge.loss_bits.mean
+        assert loss.low < loss.estimate < loss.high
+        for found, values in ((judge.accuracy, accuracy), (judge.loss_bits, bits)):
+            assert found.mean.estimate == pytest.approx(np.mean(values[judge.name]))
+            if judge.name not in (MAJORITY, BAYES):
+                assert found.of_seeds == pytest.approx(values[judge.name])
+            assert (found.lead is None) is (judge.name in (EXPERTS, BAYES))
+            if found.lead is not None:
+                gap = found.lead.difference
+                expected = np.mean(values[EXPERTS]) - np.mean(values[judge.name])
+                assert gap.estimate == pytest.approx(expected)
+                assert gap.low <= expected <= gap.high
 
 
 def test_speakers_are_resampled_whole(stub):
@@ -203,8 +206,9 @@ def test_speakers_are_resampled_whole(stub):
         for name, of_seeds in stub.answers[LIAR].items()
     }
     resamples = RowsAndSeeds(speakers, 49, seed=4)
-    assert result.arm(TWIN).accuracy == resamples.mean(right[TWIN])
-    assert result.difference(WIDE).accuracy == resamples.difference(right[EXPERTS], right[WIDE])
+    assert result.by_name[TWIN].accuracy.mean == resamples.mean(right[TWIN])
+    found = result.by_name[WIDE].accuracy.lead
+    assert found == resamples.difference(right[EXPERTS], right[WIDE])
 
 
 def test_encoders_of_a_seed_share_everything_but_their_width(stub):
@@ -213,7 +217,7 @@ def test_encoders_of_a_seed_share_everything_but_their_width(stub):
     seeds = [config.seed for _, config in stub.calls]
     assert seeds == [6, 6, 6, 7, 7, 7] * 2
     for name, config in stub.calls:
-        assert replace(config, transformer=READER, seed=0) == replace(
+        assert replace(config, transformer=MEMBER, seed=0) == replace(
             CONFIG,
             fields=("statement",) if name == LIAR else ("question", "answer"),
             mark_repeats=name == JUDGED,
@@ -223,12 +227,12 @@ def test_encoders_of_a_seed_share_everything_but_their_width(stub):
 
 def test_no_ceiling_is_claimed_for_claims_of_the_world(stub):
     result = measure_expert_claims(SETTINGS, {LIAR: liar_table()})
-    assert [each.name for each in result.corpora[0].references] == [MAJORITY]
+    assert list(result.corpora[0].by_name) == [EXPERTS, TWIN, WIDE, MAJORITY]
 
 
 def test_wrong_counts_are_not_compared(stub, monkeypatch):
-    def unequal(reader, **sizes):
-        return encoders_from(reader, **sizes) | {TWIN: replace(reader, d_ff=12)}
+    def unequal(transformer, **sizes):
+        return encoders_from(transformer, **sizes) | {TWIN: replace(transformer, d_ff=12)}
 
     monkeypatch.setattr(expert_claims, "encoders_from", unequal)
     with pytest.raises(AssertionError):
@@ -246,10 +250,10 @@ def test_encoders_see_the_same_rows_equally_often(monkeypatch):
     )
     corpus = make_corpus(JUDGED, answers_table(60))
     config = replace(CONFIG, fields=corpus.fields["text"], mark_repeats=True, patience=1)
-    # So high a rate that nothing gets better, which would stop a reader that has no patience.
-    reader = replace(READER, learning_rate=1.0, epochs=6)
+    # So high a rate that nothing gets better, which would stop a member that has no patience.
+    member = replace(MEMBER, learning_rate=1.0, epochs=6)
     batches = {}
-    for name, encoder in encoders_from(reader, num_experts=4, top_k=2).items():
+    for name, encoder in encoders_from(member, num_experts=4, top_k=2).items():
         train_encoder(corpus, replace(config, transformer=encoder))
         batches[name], seen[:] = list(seen), []
     assert len(batches[TWIN]) == 2 * 6  # folds, epochs of one batch
@@ -267,20 +271,20 @@ def record(seen, batch):
 def test_planted_word_is_found_with_experts_and_without():
     corpus = make_corpus(JUDGED, answers_table(300))
     truth = np.array(corpus.valid_labels) == "true"
-    reader = TransformerReader(
+    member = TransformerReader(
         d_model=16, epochs=6, learning_rate=1e-2, weight_decay=0.1, dropout=0.0, token_dropout=0.0
     )
     config = replace(CONFIG, fields=("question", "answer"), mark_repeats=True, batch_size=16)
-    encoders = encoders_from(reader, num_experts=4, top_k=2)
+    encoders = encoders_from(member, num_experts=4, top_k=2)
     for name in (EXPERTS, TWIN):
         trained = train_encoder(corpus, replace(config, transformer=encoders[name]))
         assert np.mean((trained.probabilities[:, 1] > 0.5) == truth) > 0.75
 
 
 def test_uses_do_not_depend_on_the_batches(monkeypatch):
-    reader = READER.with_experts(4)
+    member = MEMBER.with_experts(4)
     model = SparseTransformer(
-        replace(reader, n_layers=2).model_config(vocab_size=20, num_classes=2)
+        replace(member, n_layers=2).model_config(vocab_size=20, num_classes=2)
     ).eval()
     ids = torch.randint(20, (30, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.arange(7) < torch.arange(30)[:, None] % 7 + 1
