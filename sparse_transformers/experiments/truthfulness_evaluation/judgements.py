@@ -27,7 +27,7 @@ CHARACTERS = (2, 5)
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What one model says.
+    """The probabilities of one model.
 
     Attributes:
         model: what judges.
@@ -116,27 +116,23 @@ def judge_by_baselines(
         n_classes: how many classes there are.
         linear_strength: the inverse regularisation of the linear models.
     """
-    yield Judgement(
-        MAJORITY, "nothing", majority_probabilities(targets, len(corpus.valid), n_classes)
-    )
-
-    def linear(*parts: str, characters: tuple[int, int] | None = None) -> Probabilities:
-        return bag_of_words_probabilities(
-            corpus.train,
-            targets,
-            corpus.valid,
-            fields=corpus.fields_of(*parts),
-            n_classes=n_classes,
-            characters=characters,
-            inverse_regularisation=linear_strength,
-        )
-
-    if METADATA in corpus.fields:
-        yield Judgement(LINEAR, METADATA, linear(METADATA))
-    yield Judgement(LINEAR, TEXT, linear(TEXT))
-    parts = [part for part in (TEXT, METADATA) if part in corpus.fields]
-    inputs = " + ".join([*parts, "characters"])
-    yield Judgement(LINEAR, inputs, linear(*parts, characters=CHARACTERS))
+    majority = majority_probabilities(targets, len(corpus.valid), n_classes)
+    yield Judgement(MAJORITY, "nothing", majority)
+    metadata = (METADATA,) if METADATA in corpus.fields else ()
+    everything = (TEXT, *metadata)
+    for parts, characters in ((metadata, None), ((TEXT,), None), (everything, CHARACTERS)):
+        if parts:
+            probabilities = bag_of_words_probabilities(
+                corpus.train,
+                targets,
+                corpus.valid,
+                fields=corpus.fields_of(*parts),
+                n_classes=n_classes,
+                characters=characters,
+                inverse_regularisation=linear_strength,
+            )
+            inputs = (*parts, "characters") if characters else parts
+            yield Judgement(LINEAR, " + ".join(inputs), probabilities)
 
 
 def _choices_of_inputs(corpus: ClaimCorpus, history: bool) -> Iterator[tuple[str, ...]]:

@@ -138,7 +138,9 @@ def _columns(task: ClaimTask) -> dict[str, dict[str, str]]:
         "best baseline": [task.best_baseline],
         "most common class": task.of(MAJORITY),
         "best possible judge": task.of(BAYES),
-        "with the credit history **(leaks)**": [m for m in task.of(main.model) if m.leaks],
+        "with the credit history, which counts these verdicts **(leaks)**": [
+            m for m in task.of(main.model) if m.leaks
+        ],
     }
     rows = {name: models[0] for name, models in candidates.items() if models}
     right = {name: _accuracy(model) for name, model in rows.items()}
