@@ -171,10 +171,8 @@ def test_table_tells_of_cross_validation_where_there_was_some():
 def test_words_denounce_a_leak(describe):
     leaking = made_up_task(TRUTHFUL, usual_models(TRUTHFUL, leaking=True))
     text = describe(made_up_evaluation(leaking))
-    assert (
-        "| with the credit history, which counts these verdicts **(leaks)** | 90.0% [80.0%, 100.0%] | – |"
-        in text
-    )
+    row = "| with the credit history, which counts these verdicts **(leaks)** | "
+    assert f"{row}90.0% [80.0%, 100.0%] | – |" in text
     assert "leak" not in describe(made_up_evaluation(made_up_task(TRUTHFUL)))
 
 
