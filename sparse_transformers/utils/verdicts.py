@@ -6,10 +6,15 @@ for the difference of two variants, or 1 for the ratio of two times. The interva
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from sparse_transformers.utils.metrics.significance import Interval, mean_interval
+from sparse_transformers.utils.metrics.significance import (
+    Interval,
+    PairedDifference,
+    mean_interval,
+)
 from sparse_transformers.utils.report import join
 
 ABOVE, BELOW, NOT_SHOWN = "above", "below", "not shown"
@@ -83,6 +88,34 @@ def compare(
     words = {ABOVE: f"{subject} is {above} {other}", BELOW: f"{subject} is {below} {other}"}
     words[NOT_SHOWN] = f"A difference between {subject} and {other} is not shown"
     return f"{words[verdict(difference)]}: {found}"
+
+
+def compare_paired(
+    subject: str,
+    other: str,
+    paired: PairedDifference,
+    *,
+    above: str = "above",
+    below: str = "below",
+    form: str = "{:+.3f}",
+    unit: str = "",
+) -> str:
+    """As `compare`, for scores of the same rows, with the p-value."""
+    said = compare(
+        subject, other, paired.difference, above=above, below=below, form=form, unit=unit
+    )
+    return f"{said.removesuffix('.')}, p = {paired.p_value:.3f}."
+
+
+def in_points(paired: PairedDifference) -> PairedDifference:
+    """A difference of two shares in percentage points.
+
+    >>> in_points(PairedDifference(0.75, 0.5, Interval(0.25, 0, 0.5), 0.05)).difference.high
+    50.0
+    """
+    gap = paired.difference
+    points = Interval(100 * gap.estimate, 100 * gap.low, 100 * gap.high, gap.confidence)
+    return replace(paired, difference=points)
 
 
 def spell(interval: Interval, form: str = "{:.3f}", unit: str = "") -> str:

@@ -14,11 +14,10 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     TRANSFORMER,
     TRUTHFUL,
     VERDICTS,
-    ClaimArm,
-    ClaimDifference,
     ClaimEvaluation,
     ClaimEvaluationSettings,
     ClaimTask,
+    JudgedModel,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores, score_claims
 from sparse_transformers.utils.dataset_loaders import LIAR_LABELS
@@ -63,13 +62,13 @@ def around(estimate: float) -> Interval:
     return Interval(estimate, estimate - 0.1, estimate + 0.1)
 
 
-def usual_arms(task: str, *, ceiling: bool = False, leaking: bool = False) -> list[ClaimArm]:
+def usual_models(task: str, *, ceiling: bool = False, leaking: bool = False) -> list[JudgedModel]:
     """A majority, two baselines of which the second is better, two classifiers, and more if asked.
 
     A threshold is chosen where there are two classes.
     """
     is_binary = task == TRUTHFUL
-    main = ClaimArm(
+    main = JudgedModel(
         TRANSFORMER,
         "text",
         leaks=False,
@@ -78,38 +77,38 @@ def usual_arms(task: str, *, ceiling: bool = False, leaking: bool = False) -> li
         threshold=THRESHOLD if is_binary else None,
         f1_at_threshold=0.591 if is_binary else None,
     )
-    arms = [
-        ClaimArm(MAJORITY, "nothing", False, scores_of(task, 30)),
-        ClaimArm(LINEAR, "metadata", False, scores_of(task, 31)),
-        ClaimArm(LINEAR, "text", False, scores_of(task, 33)),
-        ClaimArm(NGRAMS, "text", False, scores_of(task, 39), fold_accuracies=(0.4, 0.5)),
+    models = [
+        JudgedModel(MAJORITY, "nothing", False, scores_of(task, 30)),
+        JudgedModel(LINEAR, "metadata", False, scores_of(task, 31)),
+        JudgedModel(LINEAR, "text", False, scores_of(task, 33)),
+        JudgedModel(NGRAMS, "text", False, scores_of(task, 39), fold_accuracies=(0.4, 0.5)),
         main,
     ]
     if leaking:
         history = replace(main, inputs="text + history", leaks=True, scores=scores_of(task, 54))
-        arms.append(history)
+        models.append(history)
     if ceiling:
-        arms.append(ClaimArm(BAYES, "text", False, scores_of(task, 48)))
-    return arms
+        models.append(JudgedModel(BAYES, "text", False, scores_of(task, 48)))
+    return models
 
 
 def made_up_task(
     task: str,
-    arms: Sequence[ClaimArm] | None = None,
-    differences: Mapping[str, tuple[float, float, float, float]] | None = None,
+    models: Sequence[JudgedModel] | None = None,
+    leads: Mapping[str, tuple[float, float, float, float]] | None = None,
     *,
     corpus: str = "claims",
 ) -> ClaimTask:
-    """A task with these arms; the differences are by arm, all others are `ALIKE`."""
-    arms = usual_arms(task) if arms is None else arms
+    """A task with these models; the leads of `MAIN` are by model, all others are `ALIKE`."""
 
-    def difference(arm: ClaimArm) -> ClaimDifference:
-        estimate, low, high, p_value = (differences or {}).get(arm.name, ALIKE)
-        other = arm.scores.accuracy.estimate
+    def with_lead(model: JudgedModel) -> JudgedModel:
+        if model.name == MAIN or model.leaks:
+            return model
+        estimate, low, high, p_value = (leads or {}).get(model.name, ALIKE)
+        other = model.scores.accuracy.estimate
         interval = Interval(estimate, low, high)
-        return ClaimDifference(
-            arm.name, PairedDifference(other + estimate, other, interval, p_value)
-        )
+        lead = PairedDifference(other + estimate, other, interval, p_value)
+        return replace(model, lead=lead)
 
     return ClaimTask(
         corpus=corpus,
@@ -119,9 +118,8 @@ def made_up_task(
         n_valid=N_ROWS,
         group="speaker",
         n_groups=N_ROWS,
-        arms=tuple(arms),
-        main_arm=MAIN,
-        differences=tuple(difference(arm) for arm in arms if arm.name != MAIN and not arm.leaks),
+        models=tuple(map(with_lead, usual_models(task) if models is None else models)),
+        main_model=MAIN,
     )
 
 

@@ -4,14 +4,13 @@ from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
     WIDE,
-    ClaimReference,
+    ClaimJudge,
+    EncoderSize,
     ExpertClaims,
-    ExpertClaimsArm,
     ExpertClaimsCorpus,
     ExpertClaimsSettings,
-    ExpertDifference,
     ExpertUse,
-    MemberSize,
+    SeedScores,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
@@ -21,9 +20,9 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 from sparse_transformers.utils.metrics.significance import Interval, PairedDifference
 
 SIZES = {
-    EXPERTS: MemberSize(total=4100, active=1100, router=100, embedding=7000),
-    TWIN: MemberSize(total=1000, active=1000, router=0, embedding=7000),
-    WIDE: MemberSize(total=4000, active=4000, router=0, embedding=7000),
+    EXPERTS: EncoderSize(total=4100, active=1100, router=100, embedding=7000),
+    TWIN: EncoderSize(total=1000, active=1000, router=0, embedding=7000),
+    WIDE: EncoderSize(total=4000, active=4000, router=0, embedding=7000),
 }
 ACCURACIES = {EXPERTS: 0.5, TWIN: 0.45, WIDE: 0.55}
 LOSSES = {EXPERTS: 1.8, TWIN: 1.9, WIDE: 1.7}
@@ -45,16 +44,41 @@ def made_up_corpus(
 ) -> ExpertClaimsCorpus:
     """Two seeds of every encoder; differences that are not named are none."""
 
-    def around(value: float) -> Interval:
-        return Interval(value, value - 0.1, value + 0.1)
+    def scores(
+        value: float, spread: float, lead: tuple[float, float, float, float] | None
+    ) -> SeedScores:
+        paired = None
+        if lead is not None:
+            estimate, low, high, p_value = lead
+            paired = PairedDifference(0.5, 0.5 - estimate, Interval(estimate, low, high), p_value)
+        of_seeds = (value - spread, value + spread) if spread else ()
+        return SeedScores(Interval(value, value - 0.1, value + 0.1), of_seeds, paired)
 
-    def paired(gap: tuple[float, float, float, float]) -> PairedDifference:
-        estimate, low, high, p_value = gap
-        return PairedDifference(0.5, 0.5 - estimate, Interval(estimate, low, high), p_value)
+    def encoder(name: str) -> ClaimJudge:
+        is_compared = name != EXPERTS
+        return ClaimJudge(
+            name,
+            scores(
+                ACCURACIES[name],
+                0.02,
+                (accuracy or {}).get(name, NO_GAP) if is_compared else None,
+            ),
+            scores(LOSSES[name], 0.03, (loss or {}).get(name, NO_GAP) if is_compared else None),
+            size=SIZES[name],
+            seconds=(2.0, 4.0),
+            uses=USES if name == EXPERTS else (),
+        )
 
-    references = [ClaimReference(MAJORITY, around(0.25), around(2.2))]
+    judges = [encoder(name) for name in (EXPERTS, TWIN, WIDE)]
+    judges.append(
+        ClaimJudge(
+            MAJORITY,
+            scores(0.25, 0, (accuracy or {}).get(MAJORITY, NO_GAP)),
+            scores(2.2, 0, (loss or {}).get(MAJORITY, NO_GAP)),
+        )
+    )
     if ceiling:
-        references.append(ClaimReference(BAYES, around(0.6), around(1.5)))
+        judges.append(ClaimJudge(BAYES, scores(0.6, 0, None), scores(1.5, 0, None)))
     return ExpertClaimsCorpus(
         name=name,
         n_train=1234,
@@ -62,28 +86,7 @@ def made_up_corpus(
         n_classes=6,
         group="speaker",
         n_groups=99,
-        arms=tuple(
-            ExpertClaimsArm(
-                name=arm,
-                size=SIZES[arm],
-                accuracy=around(ACCURACIES[arm]),
-                loss_bits=around(LOSSES[arm]),
-                seed_accuracies=(ACCURACIES[arm] - 0.02, ACCURACIES[arm] + 0.02),
-                seed_losses_bits=(LOSSES[arm] - 0.03, LOSSES[arm] + 0.03),
-                seconds=(2.0, 4.0),
-                uses=USES if arm == EXPERTS else (),
-            )
-            for arm in (EXPERTS, TWIN, WIDE)
-        ),
-        references=tuple(references),
-        differences=tuple(
-            ExpertDifference(
-                other,
-                paired((accuracy or {}).get(other, NO_GAP)),
-                paired((loss or {}).get(other, NO_GAP)),
-            )
-            for other in (TWIN, WIDE, MAJORITY)
-        ),
+        judges=tuple(judges),
     )
 
 

@@ -33,4 +33,5 @@ SECTION = Section(
             report.describe_expert_claims,
         ),
     ],
+    summary=report.summarise,
 )

@@ -1,4 +1,4 @@
-"""Encoders with experts and without, trained alike: what they say, weigh, and send to whom."""
+"""Encoders with experts and without, trained alike: probabilities, sizes and routing."""
 
 import sys
 import time
@@ -17,8 +17,8 @@ from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
     WIDE,
+    EncoderSize,
     ExpertUse,
-    MemberSize,
 )
 from sparse_transformers.interpretability.routing_statistics import RoutingStatistics
 from sparse_transformers.models.experts.layer import record_experts
@@ -38,30 +38,30 @@ class TrainedEncoder:
     Attributes:
         probabilities: calibrated, of the held-out rows, (rows, classes).
         size: of each of its members.
-        uses: see `ExpertClaimsArm`.
+        uses: see `ClaimJudge`.
         seconds: to train all of its members.
     """
 
     probabilities: NDArray[np.float64]
-    size: MemberSize
+    size: EncoderSize
     uses: tuple[ExpertUse, ...]
     seconds: float
 
 
 def encoders_from(
-    member: TransformerMember, *, num_experts: int, top_k: int
+    transformer: TransformerMember, *, num_experts: int, top_k: int
 ) -> dict[str, TransformerMember]:
     """The encoder with experts, its dense twin, and the wide dense one, by name.
 
     Args:
-        member: becomes the dense twin.
+        transformer: becomes the dense twin.
         num_experts: how many experts there are.
-        top_k: how many of them read a token.
+        top_k: how many of them process a token.
 
     Raises:
         ValueError: the width cannot be divided by `top_k`, or there are too few experts.
     """
-    twin = replace(member, experts=None)
+    twin = replace(transformer, experts=None)
     with_experts = twin.with_experts(num_experts, top_k=top_k)
     wide = replace(twin, d_ff=num_experts * (twin.inner_width // top_k))
     return {EXPERTS: with_experts, TWIN: twin, WIDE: wide}
@@ -101,11 +101,11 @@ def train_encoder(
     )
 
 
-def size_of(member: SparseTransformer) -> MemberSize:
+def size_of(member: SparseTransformer) -> EncoderSize:
     """How many weights there are, and how many a token meets."""
     routers = [module for module in member.modules() if isinstance(module, Router)]
     embedding = sum(each.numel() for each in member.embedding.parameters())
-    return MemberSize(
+    return EncoderSize(
         total=member.num_parameters() - embedding,
         active=member.num_active_parameters() - embedding,
         router=sum(each.numel() for router in routers for each in router.parameters()),

@@ -1,18 +1,17 @@
 """Do experts help to tell true from false? An encoder with experts beside dense ones.
 
-The dense twin has as many weights that a token meets, the wide dense one as many in all. All read
-the same rows in the same order, with the same folds and seeds.
+The dense twin has as many weights that a token meets, the wide dense one as many in all. All learn
+from the same rows in the same order, with the same folds and seeds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from sparse_transformers.claims.baselines import majority_probabilities
-from sparse_transformers.claims.config import ClaimClassifierConfig
-from sparse_transformers.claims.corpora import TEXT, ClaimCorpus, make_corpus
-from sparse_transformers.claims.tables import JUDGED, LIAR, Tables
+from sparse_transformers.claims.corpora import TEXT
+from sparse_transformers.claims.tables import Tables
 from sparse_transformers.experiments.expert_claims.encoders import (
     TrainedEncoder,
     encoders_from,
@@ -22,27 +21,19 @@ from sparse_transformers.experiments.expert_claims.records import (
     EXPERTS,
     TWIN,
     WIDE,
-    ClaimReference,
+    ClaimJudge,
     ExpertClaims,
-    ExpertClaimsArm,
     ExpertClaimsCorpus,
     ExpertClaimsSettings,
-    ExpertDifference,
+    SeedScores,
 )
 from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds, Scores
-from sparse_transformers.experiments.truthfulness_evaluation.measure import teaching_claims
+from sparse_transformers.experiments.truthfulness_evaluation.measure import ClaimData, claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
 from sparse_transformers.utils.arrays import Codes, Probabilities
 
-Say = Callable[[str], object]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scores:
-    """What each held-out row says of a judge with each seed, (rows, seeds)."""
-
-    right: Scores
-    bits: Scores
+Runs = dict[str, list[TrainedEncoder]]
+"""Each encoder with each seed, by name."""
 
 
 def measure_expert_claims(
@@ -50,136 +41,116 @@ def measure_expert_claims(
     tables: Tables,
     *,
     seed: int = 0,
-    say: Say = lambda step: None,
+    say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
 ) -> ExpertClaims:
     """Train every encoder with every seed on the training rows, and judge the held-out ones.
 
     Args:
         settings: what to train.
-        tables: as `load_tables` returns them; LIAR and judged answers are read. Without either,
-            claims are invented, and the best possible judge of them is known.
+        tables: see `claim_data`.
         seed: of everything.
         say: is told what comes next.
-        progress: show a progress bar for each member.
+        progress: whether to show a progress bar for each member.
 
     Raises:
-        ValueError: nothing can be learned from a table, the settings have no transformer member, or
-            its width cannot be shared out among experts.
+        ValueError: nothing can be learned from a table, the settings have no transformer, or its
+            width cannot be shared out among experts.
     """
-    claims = {name: tables[name] for name in (LIAR, JUDGED) if name in tables}
-    posteriors: dict[str, Probabilities] = {}
-    if not claims:
-        claims, posteriors = teaching_claims(settings.claims, seed=seed)
     corpora = []
-    for name, table in claims.items():
-        corpus = make_corpus(name, table)
-        references = {MAJORITY: _majority(corpus)}
-        if name in posteriors:
-            references[BAYES] = posteriors[name][(table["split"] == "valid").to_numpy()]
-        config = settings.claims.config_for(corpus, invented=name in posteriors)
-        runs = _train(settings, corpus, config, seed=seed, say=say, progress=progress)
-        corpora.append(_compare(settings, corpus, runs, references, seed))
+    for data in claim_data(settings.claims, tables, seed):
+        runs = _train(settings, data, seed=seed, say=say, progress=progress)
+        corpora.append(_compare(settings, data, runs, seed))
     return ExpertClaims(settings, tuple(corpora))
 
 
 def _train(
     settings: ExpertClaimsSettings,
-    corpus: ClaimCorpus,
-    config: ClaimClassifierConfig,
+    data: ClaimData,
     *,
     seed: int,
-    say: Say,
+    say: Callable[[str], object],
     progress: bool,
-) -> dict[str, list[TrainedEncoder]]:
-    """Each encoder with each seed, by name; seed after seed, so that timings are interleaved."""
-    if config.transformer is None:
+) -> Runs:
+    """Seed after seed, so that timings are interleaved."""
+    corpus, dense = data.corpus, data.config.transformer
+    if dense is None:
         raise ValueError(f"settings.claims must have a transformer to read {corpus.name}, got None")
-    encoders = encoders_from(
-        config.transformer, num_experts=settings.num_experts, top_k=settings.top_k
-    )
-    runs: dict[str, list[TrainedEncoder]] = {name: [] for name in encoders}
+    encoders = encoders_from(dense, num_experts=settings.num_experts, top_k=settings.top_k)
+    runs: Runs = {name: [] for name in encoders}
     for nth in range(settings.n_seeds):
-        for name, member in encoders.items():
+        for name, transformer in encoders.items():
             of_seed = replace(
-                config,
+                data.config,
                 fields=corpus.fields_of(TEXT),
                 mark_repeats=corpus.mark_repeats,
-                transformer=member,
+                transformer=transformer,
                 folds=settings.folds,
                 seed=settings.n_seeds * seed + nth,
             )
             say(f"{corpus.name}, {name}, seed {nth + 1} of {settings.n_seeds}")
             runs[name].append(train_encoder(corpus, of_seed, progress=progress))
-    _check_sizes(runs)
-    return runs
-
-
-def _check_sizes(runs: Mapping[str, Sequence[TrainedEncoder]]) -> None:
-    """Nothing is compared unless the numbers of weights are those that the names promise."""
+    # Nothing is compared unless the numbers of weights are those that the names promise.
     experts, twin, wide = (runs[name][0].size for name in (EXPERTS, TWIN, WIDE))
     assert experts.active - experts.router == twin.active
     assert experts.total - experts.router == wide.total
     assert experts.embedding == twin.embedding == wide.embedding
+    return runs
 
 
 def _compare(
-    settings: ExpertClaimsSettings,
-    corpus: ClaimCorpus,
-    runs: Mapping[str, Sequence[TrainedEncoder]],
-    references: Mapping[str, Probabilities],
-    seed: int,
+    settings: ExpertClaimsSettings, data: ClaimData, runs: Runs, seed: int
 ) -> ExpertClaimsCorpus:
-    targets = np.array([corpus.classes.index(label) for label in corpus.valid_labels])
+    corpus = data.corpus
+    train, valid = (
+        np.array([corpus.classes.index(label) for label in labels])
+        for labels in (corpus.train_labels, corpus.valid_labels)
+    )
     said = {name: [run.probabilities for run in of_name] for name, of_name in runs.items()}
     # A reference has no seed: the same judge stands beside every one of them.
-    said |= {name: [each] * settings.n_seeds for name, each in references.items()}
-    scores = {name: _score(targets, of_seeds) for name, of_seeds in said.items()}
+    majority = majority_probabilities(train, len(valid), len(corpus.classes))
+    said[MAJORITY] = [majority] * settings.n_seeds
+    if data.posteriors is not None:
+        said[BAYES] = [data.posteriors] * settings.n_seeds
+    accuracies = {name: _right(valid, of_seeds) for name, of_seeds in said.items()}
+    losses = {name: _bits(valid, of_seeds) for name, of_seeds in said.items()}
     resamples = RowsAndSeeds(corpus.valid_groups, settings.claims.n_resamples, seed)
+
+    def measured(scores: Mapping[str, Scores], name: str) -> SeedScores:
+        is_compared = name not in (EXPERTS, BAYES)
+        return SeedScores(
+            mean=resamples.mean(scores[name]),
+            of_seeds=tuple(scores[name].mean(0).tolist()) if name in runs else (),
+            lead=resamples.difference(scores[EXPERTS], scores[name]) if is_compared else None,
+        )
+
     return ExpertClaimsCorpus(
         name=corpus.name,
-        n_train=len(corpus.train),
-        n_valid=len(corpus.valid),
+        n_train=len(train),
+        n_valid=len(valid),
         n_classes=len(corpus.classes),
         group=corpus.group,
         n_groups=len(set(corpus.valid_groups)),
-        arms=tuple(
-            ExpertClaimsArm(
+        judges=tuple(
+            ClaimJudge(
                 name=name,
-                size=of_name[0].size,
-                accuracy=resamples.mean(scores[name].right),
-                loss_bits=resamples.mean(scores[name].bits),
-                seed_accuracies=tuple(scores[name].right.mean(0).tolist()),
-                seed_losses_bits=tuple(scores[name].bits.mean(0).tolist()),
-                seconds=tuple(run.seconds for run in of_name),
-                uses=tuple(use for run in of_name for use in run.uses),
+                accuracy=measured(accuracies, name),
+                loss_bits=measured(losses, name),
+                size=runs[name][0].size if name in runs else None,
+                seconds=tuple(run.seconds for run in runs.get(name, [])),
+                uses=tuple(use for run in runs.get(name, []) for use in run.uses),
             )
-            for name, of_name in runs.items()
-        ),
-        references=tuple(
-            ClaimReference(
-                name, resamples.mean(scores[name].right), resamples.mean(scores[name].bits)
-            )
-            for name in references
-        ),
-        differences=tuple(
-            ExpertDifference(
-                other,
-                resamples.difference(scores[EXPERTS].right, scores[other].right),
-                resamples.difference(scores[EXPERTS].bits, scores[other].bits),
-            )
-            for other in (TWIN, WIDE, MAJORITY)
+            for name in said
         ),
     )
 
 
-def _score(targets: Codes, of_seeds: Sequence[Probabilities]) -> _Scores:
-    probabilities = np.stack(of_seeds, axis=1)  # (rows, seeds, classes)
-    right = probabilities.argmax(-1) == targets[:, None]
-    of_truth = np.take_along_axis(probabilities, targets[:, None, None], axis=-1).squeeze(-1)
-    return _Scores(right.astype(np.float64), -np.log2(of_truth))
+def _right(targets: Codes, of_seeds: Sequence[Probabilities]) -> Scores:
+    """1 where the most probable class is the true one, else 0: (rows, seeds)."""
+    return np.stack([each.argmax(1) == targets for each in of_seeds], axis=1).astype(np.float64)
 
 
-def _majority(corpus: ClaimCorpus) -> Probabilities:
-    train = np.array([corpus.classes.index(label) for label in corpus.train_labels])
-    return majority_probabilities(train, len(corpus.valid), len(corpus.classes))
+def _bits(targets: Codes, of_seeds: Sequence[Probabilities]) -> Scores:
+    """The cross-entropy of each row: (rows, seeds)."""
+    of_truth = [each[np.arange(len(targets)), targets] for each in of_seeds]
+    return -np.log2(np.stack(of_truth, axis=1))

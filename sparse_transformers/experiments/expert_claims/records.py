@@ -15,11 +15,11 @@ class ExpertClaimsSettings:
     """What to train.
 
     Attributes:
-        claims: which claims, and the encoder that the others are made from: its transformer member.
+        claims: which claims, and the encoder that the others are made from: its transformer.
         num_experts: how many experts there are.
-        top_k: how many of them read a token; each is 1 / `top_k` as wide as the dense twin.
+        top_k: how many of them process a token; each is 1 / `top_k` as wide as the dense twin.
         n_seeds: of each encoder.
-        folds: members per seed, whose mean judges.
+        folds: members of the ensemble of each seed, whose mean judges.
 
     Raises:
         ValueError: a number is out of range.
@@ -37,14 +37,14 @@ class ExpertClaimsSettings:
 
 
 @dataclass(frozen=True)
-class MemberSize:
-    """How many weights a member has, those of the embedding of words left out.
+class EncoderSize:
+    """How many weights each member of an encoder's ensemble has.
 
     Attributes:
-        total: all of them.
-        active: those that one token meets, the router's included.
+        total: all of them but those of the embedding of words.
+        active: those of `total` that one token meets, the router's included.
         router: those of the routers.
-        embedding: those left out; as many in every arm.
+        embedding: those of the embedding; as many in every encoder.
     """
 
     total: int
@@ -58,9 +58,9 @@ class ExpertUse:
     """What one router does with the words of the held-out rows; see `LayerStatistics`.
 
     Attributes:
-        load: the share of each expert in all that is read.
+        load: the share of each expert in all assignments.
         max_violation: of the load: 0 if it is even.
-        dead_experts: how many experts read nothing.
+        dead_experts: how many experts process nothing.
         normalised_router_entropy: of one word, on average: 1 if the router prefers no expert.
     """
 
@@ -71,52 +71,45 @@ class ExpertUse:
 
 
 @dataclass(frozen=True)
-class ExpertClaimsArm:
-    """One encoder, and how well it judges the held-out rows; means over the seeds.
+class SeedScores:
+    """One score of a judge on the held-out rows.
 
     Attributes:
-        name: `EXPERTS`, `TWIN` or `WIDE`.
-        size: of each member.
+        mean: over rows and seeds.
+        of_seeds: with each seed; empty for a judge that has none.
+        lead: how much higher the encoder with experts scores on the same rows, with the same seeds;
+            None for itself, and for the best possible judge.
+    """
+
+    mean: Interval
+    of_seeds: tuple[float, ...] = ()
+    lead: PairedDifference | None = None
+
+
+@dataclass(frozen=True)
+class ClaimJudge:
+    """An encoder, or what to hold the encoders against.
+
+    Attributes:
+        name: `EXPERTS`, `TWIN`, `WIDE`, `MAJORITY` or `BAYES`.
         accuracy: share of rows whose most probable class is the true one.
-        loss_bits: mean cross-entropy of the calibrated probabilities.
-        seed_accuracies: the accuracy with each seed.
-        seed_losses_bits: the loss with each seed.
+        loss_bits: mean cross-entropy of the calibrated probabilities; lower is better.
+        size: of an encoder; None for others.
         seconds: to train all folds, with each seed.
-        uses: what every layer with experts of every member does with the held-out rows; empty
-            without experts.
+        uses: what every layer with experts of every member does with the held-out rows.
     """
 
     name: str
-    size: MemberSize
-    accuracy: Interval
-    loss_bits: Interval
-    seed_accuracies: tuple[float, ...]
-    seed_losses_bits: tuple[float, ...]
-    seconds: tuple[float, ...]
+    accuracy: SeedScores
+    loss_bits: SeedScores
+    size: EncoderSize | None = None
+    seconds: tuple[float, ...] = ()
     uses: tuple[ExpertUse, ...] = ()
 
 
 @dataclass(frozen=True)
-class ClaimReference:
-    """What to hold the encoders against: the most common class, or the best possible judge."""
-
-    name: str
-    accuracy: Interval
-    loss_bits: Interval
-
-
-@dataclass(frozen=True)
-class ExpertDifference:
-    """The encoder with experts less another judge, on the same rows; a lower loss is better."""
-
-    other: str
-    accuracy: PairedDifference
-    loss_bits: PairedDifference
-
-
-@dataclass(frozen=True)
 class ExpertClaimsCorpus:
-    """All encoders on one data set.
+    """All judges of one data set.
 
     Attributes:
         name: of the data set.
@@ -125,9 +118,7 @@ class ExpertClaimsCorpus:
         n_classes: how many verdicts there are.
         group: the column whose values are resampled together.
         n_groups: how many values it has in the held-out rows.
-        arms: the encoders.
-        references: majority class, and the Bayes classifier where it is known.
-        differences: from the encoder with experts to the other encoders and to the majority.
+        judges: the encoders, the majority class, and the Bayes classifier where it is known.
     """
 
     name: str
@@ -136,17 +127,12 @@ class ExpertClaimsCorpus:
     n_classes: int
     group: str
     n_groups: int
-    arms: tuple[ExpertClaimsArm, ...]
-    references: tuple[ClaimReference, ...]
-    differences: tuple[ExpertDifference, ...]
+    judges: tuple[ClaimJudge, ...]
 
-    def arm(self, name: str) -> ExpertClaimsArm:
-        """The encoder of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
-
-    def difference(self, other: str) -> ExpertDifference:
-        """The comparison with that judge."""
-        return next(each for each in self.differences if each.other == other)
+    @property
+    def by_name(self) -> dict[str, ClaimJudge]:
+        """The judges by their names."""
+        return {judge.name: judge for judge in self.judges}
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class RowsAndSeeds:
         Raises:
             ValueError: there are fewer than two groups, or not one for each row.
         """
-        return _interval(scores, self._resampled_means(scores))
+        low, high = percentile_limits(self._resampled_means(scores), CONFIDENCE)
+        return Interval(float(scores.mean()), float(low), float(high), CONFIDENCE)
 
     def difference(self, a: Scores, b: Scores) -> PairedDifference:
         """How much higher the mean of `a` is than that of `b`, paired by row and by seed.
@@ -53,11 +54,9 @@ class RowsAndSeeds:
         """
         means = self._resampled_means(a - b)
         on_rarer_side = min(np.sum(means <= 0), np.sum(means >= 0))
+        p_value = min(1.0, 2 * (on_rarer_side + 1) / (self.n_resamples + 1))
         return PairedDifference(
-            float(a.mean()),
-            float(b.mean()),
-            _interval(a - b, means),
-            p_value=float(min(1.0, 2 * (on_rarer_side + 1) / (self.n_resamples + 1))),
+            float(a.mean()), float(b.mean()), self.mean(a - b), p_value=float(p_value)
         )
 
     def _resampled_means(self, scores: Scores) -> NDArray[np.float64]:
@@ -72,8 +71,3 @@ class RowsAndSeeds:
         drawn = generator.integers(of_seeds.shape[1], size=of_seeds.shape)
         means: NDArray[np.float64] = np.take_along_axis(of_seeds, drawn, axis=1).mean(1)
         return means
-
-
-def _interval(scores: Scores, means: NDArray[np.float64]) -> Interval:
-    low, high = percentile_limits(means, CONFIDENCE)
-    return Interval(float(scores.mean()), float(low), float(high), CONFIDENCE)

@@ -1,33 +1,12 @@
 """How well a trained classifier tells true claims from false ones."""
 
-from sparse_transformers.claims.tables import JUDGED, LIAR
-from sparse_transformers.experiments.section import Part, Section, Visit
+from sparse_transformers.experiments.section import Part, Section
 from sparse_transformers.experiments.truthfulness_evaluation import figures, report
-from sparse_transformers.experiments.truthfulness_evaluation.measure import (
-    evaluate_claims,
-    teaching_claims,
-)
+from sparse_transformers.experiments.truthfulness_evaluation.measure import evaluate_claims
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimEvaluation,
     ClaimEvaluationSettings,
 )
-
-
-def _run(visit: Visit) -> ClaimEvaluation:
-    """Evaluate on the claims that the user has, or on synthetic ones."""
-    tables = {name: visit.tables[name] for name in (LIAR, JUDGED) if name in visit.tables}
-    posteriors = None
-    if not tables:
-        tables, posteriors = teaching_claims(visit.settings, seed=visit.seed)
-    return evaluate_claims(
-        visit.settings,
-        tables,
-        posteriors=posteriors,
-        seed=visit.seed,
-        say=visit.say,
-        progress=visit.progress,
-    )
-
 
 SECTION = Section(
     name="truthfulness_evaluation",
@@ -38,7 +17,9 @@ SECTION = Section(
         "full": ClaimEvaluationSettings(synthetic_rows=10000, history=True, n_resamples=999),
     },
     result=ClaimEvaluation,
-    run=_run,
+    run=lambda visit: evaluate_claims(
+        visit.settings, visit.tables, seed=visit.seed, say=visit.say, progress=visit.progress
+    ),
     findings=report.findings,
     parts=[
         Part(
@@ -72,4 +53,6 @@ SECTION = Section(
             report.describe_thresholds,
         ),
     ],
+    summary=report.summarise,
+    highlight=report.highlight,
 )

@@ -1,8 +1,8 @@
 """The figures of the claim evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,146 +13,170 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     MAJORITY,
     NGRAMS,
     TRANSFORMER,
-    ClaimArm,
     ClaimEvaluation,
     ClaimTask,
+    JudgedModel,
 )
 from sparse_transformers.utils.plots.probabilities import plot_reliability, plot_threshold_curves
-from sparse_transformers.utils.plots.style import WIDTH
+from sparse_transformers.utils.plots.style import WIDTH, new_axes, new_figure
 from sparse_transformers.utils.plots.truthfulness import (
     plot_confusion_matrix,
     plot_metric_bars,
     plot_roc,
 )
+from sparse_transformers.utils.verdicts import ABOVE, BELOW, NOT_SHOWN, verdict
 
 MODEL_COLORS = {LINEAR: "#999999", NGRAMS: "#E69F00", TRANSFORMER: "#0072B2", BOTH: "#117A65"}
+MODEL_COLORS |= {MAJORITY: "#DDDDDD", BAYES: "#555555"}
 LEAK_COLOR = "#E3B7B0"
+LEADS = {
+    ABOVE: "the chosen classifier is above the best baseline",
+    BELOW: "the chosen classifier is below the best baseline",
+    NOT_SHOWN: "a difference to the best baseline is not shown",
+}
 
 
 def draw_accuracies(evaluation: ClaimEvaluation) -> Figure:
-    """The accuracy of every arm with its interval, the majority and the ceiling as lines."""
+    """For each task the accuracy of every model with its interval, and further measures."""
     tasks = evaluation.tasks
-    most_arms = max(len(_judging(task)) for task in tasks)
-    figure, rows = _panels(len(tasks), 1, panel_height=1.6 + 0.25 * most_arms)
-    for task, ax in zip(tasks, rows, strict=True):
-        plot_metric_bars(
-            {_label(arm): arm.scores.accuracy for arm in _judging(task)},
-            references={
-                name.lower(): arm.scores.accuracy.estimate
-                for name in (MAJORITY, BAYES)
-                for arm in task.arms
-                if arm.model == name
-            },
-            colors={_label(arm): _color(arm) for arm in _judging(task)},
-            title=f"{task.corpus}: {task.task} ({task.n_valid:,} held-out rows)",
-            xlabel="share of held-out rows judged right",
-            ax=ax,
-        )
-        ax.tick_params(labelsize=8)
+    n_models = [len(task.models) for task in tasks]
+    figure, rows = new_figure(
+        len(tasks),
+        2,
+        height=sum(1.5 + 0.24 * count for count in n_models),
+        width_ratios=(1, 1.2),
+        height_ratios=n_models,
+        squeeze=False,
+    )
+    for task, (bars, measures) in zip(tasks, rows, strict=True):
+        plot_accuracies(task, ax=bars)
+        plot_measures(task, ax=measures)
     return figure
 
 
+def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of every model; the majority and the ceiling also as lines."""
+    ax = plot_metric_bars(
+        {_label(each, task): each.scores.accuracy for each in task.models},
+        references={
+            each.model: each.scores.accuracy.estimate
+            for each in (*task.of(MAJORITY), *task.of(BAYES))
+        },
+        colors={
+            _label(each, task): LEAK_COLOR if each.leaks else MODEL_COLORS[each.model]
+            for each in task.models
+        },
+        title="",
+        xlabel=f"share of {task.n_valid:,} held-out rows judged right",
+        ax=ax,
+    )
+    lead = task.best_baseline.lead
+    assert lead is not None
+    ax.set_title(f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=9.5)
+    ax.set_ylim(len(task.models) - 0.5, -0.5)
+    ax.tick_params(labelsize=7.5)
+    ax.xaxis.label.set_fontsize(9)
+    return ax
+
+
+def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
+    """Write the other measures of every model into cells, in the order of the accuracies."""
+    import seaborn as sns
+
+    measures = pd.DataFrame([_measures(each) for each in task.models])
+    best_is_1 = [1 if column.endswith("↑") else -1 for column in measures] * measures
+    shades = (best_is_1 - best_is_1.min()) / (best_is_1.max() - best_is_1.min())
+    ax = sns.heatmap(
+        shades.fillna(0),
+        annot=measures.map(lambda value: "infinite" if pd.isna(value) else f"{value:.3f}"),
+        fmt="",
+        annot_kws={"fontsize": 7.5},
+        cmap="Blues",
+        vmax=1.4,
+        cbar=False,
+        linewidths=0.5,
+        yticklabels=False,
+        ax=new_axes(ax),
+    )
+    ax.set_xlabel("darker is better in its column", fontsize=9)
+    ax.tick_params(labelsize=7.5, labelrotation=0)
+    return ax
+
+
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
-    """The ROC curve of the best-informed classifier and of the best baseline, with bands."""
-    return _by_binary_task(evaluation, _plot_roc_of, panel_height=5.4)
+    """The ROC curves of the chosen classifier and of the best baseline, with bands."""
+    figure, panels = _panels(evaluation.binary_tasks, height=5.0)
+    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
+        curves = {
+            each.name: each.scores.binary.roc
+            for each in (task.main, task.best_baseline, *task.of(BAYES))
+            if each.scores.binary is not None
+        }
+        ceiling = curves.pop(task.of(BAYES)[0].name) if task.of(BAYES) else None
+        plot_roc(curves, ceiling=ceiling, title=_title(task), ax=ax)
+    return figure
 
 
 def draw_confusion(evaluation: ClaimEvaluation) -> Figure:
     """Which class the classifier takes for which."""
-    figure, panels = _panels(len(evaluation.tasks), 2, panel_height=4.2)
+    figure, panels = _panels(evaluation.tasks, height=4.2)
     for task, ax in zip(evaluation.tasks, panels, strict=True):
-        plot_confusion_matrix(
-            task.arm(task.main_arm).scores.confusion, task.classes, title=_title(task), ax=ax
-        )
+        counts = task.main.scores.confusion
+        plot_confusion_matrix(counts, task.classes, title=_title(task), ax=ax)
         ax.tick_params(labelsize=8)
     return figure
 
 
 def draw_reliability(evaluation: ClaimEvaluation) -> Figure:
     """Whether a probability means what it says."""
-    figure, panels = _panels(len(evaluation.tasks), 2, panel_height=4.2)
+    figure, panels = _panels(evaluation.tasks, height=4.2)
     for task, ax in zip(evaluation.tasks, panels, strict=True):
-        scores = task.arm(task.main_arm).scores
-        plot_reliability(scores.reliability, null=scores.calibration, title=_title(task), ax=ax)
+        scores = task.main.scores
+        found = "above" if scores.is_miscalibrated else "not shown to be above"
+        title = f"{_title(task)}: calibration error\n{found} that of a calibrated model"
+        plot_reliability(scores.reliability, null=scores.calibration, title=title, ax=ax)
     return figure
 
 
 def draw_thresholds(evaluation: ClaimEvaluation) -> Figure:
     """What happens to the measures if more or fewer claims are called truthful."""
-    return _by_binary_task(evaluation, _plot_thresholds_of, panel_height=4.0)
-
-
-def binary_tasks(evaluation: ClaimEvaluation) -> list[ClaimTask]:
-    """Those with two classes."""
-    return [task for task in evaluation.tasks if len(task.classes) == 2]
-
-
-def best_baseline(task: ClaimTask) -> ClaimArm:
-    """The most accurate honest arm that is no transformer, nor knows the posteriors."""
-    compared = [
-        arm
-        for arm in task.arms
-        if arm.model not in (MAJORITY, BAYES) and not arm.leaks and not arm.fold_accuracies
-    ]
-    return max(compared, key=lambda arm: arm.scores.accuracy.estimate)
-
-
-def _plot_roc_of(task: ClaimTask, ax: Axes) -> None:
-    arms = [task.arm(task.main_arm), best_baseline(task)]
-    ceilings = [arm for arm in task.arms if arm.model == BAYES]
-    curves = {_label(arm): arm.scores.binary.roc for arm in arms if arm.scores.binary is not None}
-    ceiling = ceilings[0].scores.binary if ceilings else None
-    plot_roc(curves, ceiling=None if ceiling is None else ceiling.roc, title=_title(task), ax=ax)
-
-
-def _plot_thresholds_of(task: ClaimTask, ax: Axes) -> None:
-    main = task.arm(task.main_arm)
-    assert main.scores.binary is not None
-    plot_threshold_curves(
-        main.scores.binary.thresholds, chosen=main.threshold, title=_title(task), ax=ax
-    )
-    ax.set_ylim(-0.05, 1.05)
-
-
-def _by_binary_task(
-    evaluation: ClaimEvaluation, plot: Callable[[ClaimTask, Axes], None], *, panel_height: float
-) -> Figure:
-    tasks = binary_tasks(evaluation)
-    figure, panels = _panels(len(tasks), 2, panel_height=panel_height)
-    for task, ax in zip(tasks, panels, strict=True):
-        plot(task, ax)
+    figure, panels = _panels(evaluation.binary_tasks, height=4.0)
+    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
+        main = task.main
+        assert main.scores.binary is not None
+        plot_threshold_curves(
+            main.scores.binary.thresholds, chosen=main.threshold, title=_title(task), ax=ax
+        )
+        ax.set_ylim(-0.05, 1.05)
     return figure
 
 
-def _panels(n_panels: int, n_columns: int, *, panel_height: float) -> tuple[Figure, Sequence[Axes]]:
-    """Axes for so many panels, in rows; the figure is narrower if one panel is all."""
-    n_rows = -(-n_panels // n_columns)
-    width = WIDTH if n_panels > 1 or n_columns == 1 else 0.6 * WIDTH
-    figure, grid = plt.subplots(
-        n_rows,
-        min(n_columns, n_panels),
-        figsize=(width, panel_height * n_rows),
-        layout="constrained",
-        squeeze=False,
-    )
-    panels = list(grid.flat)
-    for unused in panels[n_panels:]:
+def _panels(tasks: Sequence[ClaimTask], *, height: float) -> tuple[Figure, Sequence[Axes]]:
+    """Axes for the tasks, two in a row; the figure is narrower if there is one alone."""
+    n_rows = -(-len(tasks) // 2)
+    figure, grid = new_figure(n_rows, min(2, len(tasks)), height=height * n_rows, squeeze=False)
+    if len(tasks) == 1:
+        figure.set_figwidth(0.6 * WIDTH)
+    for unused in grid.flat[len(tasks) :]:
         unused.remove()
-    return figure, panels[:n_panels]
+    return figure, grid.flat[: len(tasks)]
 
 
-def _judging(task: ClaimTask) -> list[ClaimArm]:
-    """The arms that are drawn as bars; the others are lines."""
-    return [arm for arm in task.arms if arm.model not in (MAJORITY, BAYES)]
+def _measures(model: JudgedModel) -> dict[str, float | None]:
+    """What there is beside the accuracy; whether more or less is better stands behind the name."""
+    scores = model.scores
+    measures: dict[str, float | None] = {"macro F1 ↑": scores.macro_f1.estimate}
+    if scores.binary is not None:
+        measures["AUC ↑"] = scores.binary.roc.auc.estimate
+    if scores.ordinal is not None:
+        measures["steps off ↓"] = scores.ordinal.mean_absolute_error.estimate
+    return measures | {"nats ↓": scores.loss_nats, "calibr.\nerror ↓": scores.calibration.error}
 
 
-def _label(arm: ClaimArm) -> str:
-    return f"{arm.name} (leaks)" if arm.leaks else arm.name
-
-
-def _color(arm: ClaimArm) -> str:
-    return LEAK_COLOR if arm.leaks else MODEL_COLORS[arm.model]
+def _label(model: JudgedModel, task: ClaimTask) -> str:
+    marks = " (leaks)" * model.leaks + " (chosen)" * (model.name == task.main_model)
+    return model.name + marks
 
 
 def _title(task: ClaimTask) -> str:
-    return f"{task.corpus}: {task.task}"
+    return f"{task.corpus}, {task.task}"

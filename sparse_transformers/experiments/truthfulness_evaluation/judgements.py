@@ -21,13 +21,13 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 )
 from sparse_transformers.utils.arrays import Codes, Probabilities
 
-MODELS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
+MEMBERS = {"ngrams": NGRAMS, "transformer": TRANSFORMER}
 CHARACTERS = (2, 5)
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What one arm says.
+    """The probabilities of one model.
 
     Attributes:
         model: what judges.
@@ -35,7 +35,7 @@ class Judgement:
         probabilities: on the held-out rows, (rows, classes).
         leaks: whether the inputs hold part of the answer.
         out_of_fold: the same on the training rows, by members that have not learned from the row;
-            None for arms that were not cross-validated.
+            None for models that were not cross-validated.
         folds: of the training rows, (rows,); None likewise.
     """
 
@@ -64,26 +64,25 @@ def judge_by_classifiers(
     corpus: ClaimCorpus,
     config: ClaimClassifierConfig,
     *,
-    history: bool = False,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
+    history: bool,
+    say: Callable[[str], object],
+    progress: bool,
 ) -> Iterator[Judgement]:
-    """Train a classifier on each choice of inputs, and let its members judge, alone and together.
+    """Train an ensemble on each choice of inputs; its members judge by kind, and all together.
 
     Args:
         corpus: what to learn from.
         config: how; the fields follow from the corpus.
         history: whether to train one on the credit history too, if there is one.
         say: is told what comes next.
-        progress: show a progress bar for each member.
+        progress: whether to show a progress bar for each member.
     """
-    rows = corpus.valid.to_dict("records")
+    kinds: dict[str | None, str] = {kind: MEMBERS[kind] for kind in config.members}
+    if len(kinds) > 1:
+        kinds[None] = BOTH
     for parts in _choices_of_inputs(corpus, history):
         inputs = " + ".join(parts)
-
-        def say_for_inputs(step: str, inputs: str = inputs) -> object:
-            return say(f"{corpus.name}, {inputs}: {step}")
-
+        say(f"{corpus.name}: classifiers of {inputs}")
         classifier = ClaimClassifier(
             replace(config, fields=corpus.fields_of(*parts), mark_repeats=corpus.mark_repeats)
         )
@@ -92,16 +91,14 @@ def judge_by_classifiers(
             corpus.train_labels,
             classes=corpus.classes,
             groups=corpus.train_groups,
-            say=say_for_inputs,
+            say=say,
             progress=progress,
         )
-        models = {kind: MODELS[kind] for kind in config.members}
-        together = BOTH if len(models) > 1 else None
-        for kind, model in [*models.items(), *([(None, together)] if together else [])]:
+        for kind, model in kinds.items():
             yield Judgement(
                 model,
                 inputs,
-                classifier.predict_proba(rows, kind=kind),
+                classifier.predict_proba(corpus.valid.to_dict("records"), kind=kind),
                 HISTORY in parts,
                 classifier.out_of_fold_proba(kind=kind),
                 classifier.out_of_fold.folds,
@@ -119,27 +116,23 @@ def judge_by_baselines(
         n_classes: how many classes there are.
         linear_strength: the inverse regularisation of the linear models.
     """
-    yield Judgement(
-        MAJORITY, "nothing", majority_probabilities(targets, len(corpus.valid), n_classes)
-    )
-
-    def linear(*parts: str, characters: tuple[int, int] | None = None) -> Probabilities:
-        return bag_of_words_probabilities(
-            corpus.train,
-            targets,
-            corpus.valid,
-            fields=corpus.fields_of(*parts),
-            n_classes=n_classes,
-            characters=characters,
-            inverse_regularisation=linear_strength,
-        )
-
-    if METADATA in corpus.fields:
-        yield Judgement(LINEAR, METADATA, linear(METADATA))
-    yield Judgement(LINEAR, TEXT, linear(TEXT))
-    parts = [part for part in (TEXT, METADATA) if part in corpus.fields]
-    inputs = " + ".join([*parts, "characters"])
-    yield Judgement(LINEAR, inputs, linear(*parts, characters=CHARACTERS))
+    majority = majority_probabilities(targets, len(corpus.valid), n_classes)
+    yield Judgement(MAJORITY, "nothing", majority)
+    metadata = (METADATA,) if METADATA in corpus.fields else ()
+    everything = (TEXT, *metadata)
+    for parts, characters in ((metadata, None), ((TEXT,), None), (everything, CHARACTERS)):
+        if parts:
+            probabilities = bag_of_words_probabilities(
+                corpus.train,
+                targets,
+                corpus.valid,
+                fields=corpus.fields_of(*parts),
+                n_classes=n_classes,
+                characters=characters,
+                inverse_regularisation=linear_strength,
+            )
+            inputs = (*parts, "characters") if characters else parts
+            yield Judgement(LINEAR, " + ".join(inputs), probabilities)
 
 
 def _choices_of_inputs(corpus: ClaimCorpus, history: bool) -> Iterator[tuple[str, ...]]:

@@ -4,13 +4,16 @@ Everything that learns, learns from the training rows alone, and what is chosen 
 The held-out rows are looked at once, at the end.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.corpora import TEXT, ClaimCorpus, make_corpus
+from sparse_transformers.claims.tables import JUDGED, LIAR, Tables
 from sparse_transformers.experiments.truthfulness_evaluation.judgements import (
     Judgement,
     judge_by_baselines,
@@ -20,76 +23,94 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
     TRUTHFUL,
     VERDICTS,
-    ClaimArm,
-    ClaimDifference,
     ClaimEvaluation,
     ClaimEvaluationSettings,
     ClaimTask,
+    JudgedModel,
 )
 from sparse_transformers.experiments.truthfulness_evaluation.scores import score_claims
 from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.dataset_synthesis import synthesize_liar
-from sparse_transformers.utils.metrics.significance import PairedDifference, paired_bootstrap
+from sparse_transformers.utils.metrics.significance import paired_bootstrap
 from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
 
 
-def teaching_claims(
-    settings: ClaimEvaluationSettings, *, seed: int = 0
-) -> tuple[dict[str, pd.DataFrame], dict[str, Probabilities]]:
-    """Invented claims, and the exact probabilities of their verdicts given their text."""
+@dataclass(frozen=True, eq=False)
+class ClaimData:
+    """A data set, and how to learn from it.
+
+    Attributes:
+        corpus: what to learn from, and what to judge.
+        config: of the classifiers.
+        posteriors: the exact probabilities of the held-out rows, given their text; None where they
+            are not known.
+    """
+
+    corpus: ClaimCorpus
+    config: ClaimClassifierConfig
+    posteriors: Probabilities | None = None
+
+
+def claim_data(settings: ClaimEvaluationSettings, tables: Tables, seed: int) -> list[ClaimData]:
+    """LIAR and judged answers, those that the user has; without either, invented claims.
+
+    Args:
+        settings: how to learn from each kind of claims, and how many to invent.
+        tables: as `load_tables` returns them.
+        seed: of the invented claims.
+
+    Raises:
+        ValueError: nothing can be learned from a table.
+    """
+    corpora = [make_corpus(name, tables[name]) for name in (LIAR, JUDGED) if name in tables]
+    if corpora:
+        return [ClaimData(each, settings.config_for(each, invented=False)) for each in corpora]
     sample = synthesize_liar(
         settings.synthetic_rows,
         seed=seed,
         bayes_accuracy=settings.bayes_accuracy,
         leaky_history=settings.history,
     )
-    return {"synthetic LIAR": sample.table}, {"synthetic LIAR": sample.posteriors}
+    corpus = make_corpus("synthetic LIAR", sample.table)
+    held_out = sample.posteriors[(sample.table["split"] == "valid").to_numpy()]
+    return [ClaimData(corpus, settings.config_for(corpus, invented=True), held_out)]
 
 
 def evaluate_claims(
     settings: ClaimEvaluationSettings,
-    tables: Mapping[str, pd.DataFrame],
+    tables: Tables,
     *,
-    posteriors: Mapping[str, Probabilities] | None = None,
     seed: int = 0,
     say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
 ) -> ClaimEvaluation:
-    """Train on the training rows of every table, and judge its held-out rows.
+    """Train on the training rows of every data set, and judge its held-out rows.
 
     Args:
         settings: what to train.
-        tables: by name, as `load_liar` or `load_judged_answers` return them, with a `split` column.
-        posteriors: by name, where they are known: the exact probability of each class, for every
-            row of the table.
-        seed: of folds, weights, batches and resamples.
+        tables: see `claim_data`.
+        seed: of invented claims, folds, weights, batches and resamples.
         say: is told what comes next.
-        progress: show a progress bar for each member.
+        progress: whether to show a progress bar for each member.
 
     Raises:
-        ValueError: there is no table, or one that nothing can be learned from.
+        ValueError: nothing can be learned from a table.
     """
-    if not tables:
-        raise ValueError("tables must hold at least one table, got none")
     tasks: list[ClaimTask] = []
-    for name, table in tables.items():
-        corpus = make_corpus(name, table)
-        ceiling = (posteriors or {}).get(name)
-        config = settings.config_for(corpus, invented=ceiling is not None)
+    for data in claim_data(settings, tables, seed):
+        corpus, config = data.corpus, replace(data.config, seed=data.config.seed + seed)
         judgements = list(
             judge_by_classifiers(
-                corpus,
-                replace(config, seed=config.seed + seed),
-                history=settings.history,
-                say=say,
-                progress=progress,
+                corpus, config, history=settings.history, say=say, progress=progress
             )
         )
-        if ceiling is not None:
-            of_valid = ceiling[(table["split"] == "valid").to_numpy()]
-            judgements.append(Judgement(BAYES, TEXT, of_valid))
+        if data.posteriors is not None:
+            judgements.append(Judgement(BAYES, TEXT, data.posteriors))
         for task, merge in _tasks_of(corpus):
-            say(f"{name}, {task}: baselines and {settings.n_resamples} resamples of every score")
+            say(
+                f"{corpus.name}, {task}: baselines and {settings.n_resamples} resamples of every "
+                "score"
+            )
             merged = [each.merged(merge) for each in judgements]
             tasks.append(_evaluate_task(settings, corpus, task, merge, merged, seed))
     return ClaimEvaluation(settings, tuple(tasks))
@@ -117,34 +138,36 @@ def _evaluate_task(
     baselines = judge_by_baselines(
         corpus, train, n_classes=int(merge.max()) + 1, linear_strength=settings.linear_strength
     )
-    every = [*baselines, *judgements]
-    honest = [each for each in judgements if each.out_of_fold is not None and not each.leaks]
-    main = max(honest, key=lambda each: _cross_validated_accuracy(each, train))
+    validated = {
+        nth: float(np.mean(each.out_of_fold.argmax(1) == train))
+        for nth, each in enumerate(judgements)
+        if each.out_of_fold is not None and not each.leaks
+    }
+    main = judgements[max(validated, key=validated.__getitem__)]
+    resampling: Any = {
+        "groups": corpus.valid_groups,
+        "n_resamples": settings.n_resamples,
+        "seed": seed,
+    }
 
-    def score(judgement: Judgement) -> ClaimArm:
-        scores = score_claims(
-            valid,
-            judgement.probabilities,
-            groups=corpus.valid_groups,
-            ordinal=task == VERDICTS,
-            n_resamples=settings.n_resamples,
-            seed=seed,
+    def judged(judgement: Judgement) -> JudgedModel:
+        model = JudgedModel(
+            judgement.model,
+            judgement.inputs,
+            judgement.leaks,
+            score_claims(valid, judgement.probabilities, ordinal=task == VERDICTS, **resampling),
         )
-        arm = ClaimArm(judgement.model, judgement.inputs, judgement.leaks, scores)
-        return _with_training_rows(arm, judgement, train, valid)
+        if judgement is not main and not judgement.leaks:
+            lead = paired_bootstrap(
+                lambda truth, predicted: np.mean(truth == predicted),
+                valid,
+                main.probabilities.argmax(1),
+                judgement.probabilities.argmax(1),
+                **resampling,
+            )
+            model = replace(model, lead=lead)
+        return _with_training_rows(model, judgement, train, valid)
 
-    def compare(judgement: Judgement) -> PairedDifference:
-        return paired_bootstrap(
-            lambda truth, predicted: np.mean(truth == predicted),
-            valid,
-            main.probabilities.argmax(1),
-            judgement.probabilities.argmax(1),
-            groups=corpus.valid_groups,
-            n_resamples=settings.n_resamples,
-            seed=seed,
-        )
-
-    arms = tuple(score(each) for each in every)
     return ClaimTask(
         corpus=corpus.name,
         task=task,
@@ -153,36 +176,23 @@ def _evaluate_task(
         n_valid=len(valid),
         group=corpus.group,
         n_groups=len(set(corpus.valid_groups)),
-        arms=arms,
-        main_arm=arms[every.index(main)].name,
-        differences=tuple(
-            ClaimDifference(arm.name, compare(each))
-            for arm, each in zip(arms, every, strict=True)
-            if each is not main and not each.leaks
-        ),
+        models=tuple(judged(each) for each in (*baselines, *judgements)),
+        main_model=f"{main.model}, {main.inputs}",
     )
-
-
-def _cross_validated_accuracy(judgement: Judgement, train: Codes) -> float:
-    assert judgement.out_of_fold is not None
-    return float(np.mean(judgement.out_of_fold.argmax(1) == train))
 
 
 def _with_training_rows(
-    arm: ClaimArm, judgement: Judgement, train: Codes, valid: Codes
-) -> ClaimArm:
-    """The arm with what cross-validation says of it, if there was any."""
+    model: JudgedModel, judgement: Judgement, train: Codes, valid: Codes
+) -> JudgedModel:
+    """The model with what cross-validation says of it, if there was any."""
     if judgement.out_of_fold is None or judgement.folds is None:
-        return arm
-    folds, right = judgement.folds, judgement.out_of_fold.argmax(1) == train
-    arm = replace(
-        arm,
-        fold_accuracies=tuple(float(right[folds == nth].mean()) for nth in np.unique(folds)),
-    )
+        return model
+    right = pd.Series(judgement.out_of_fold.argmax(1) == train)
+    model = replace(model, fold_accuracies=tuple(right.groupby(judgement.folds).mean()))
     if judgement.probabilities.shape[1] != 2:
-        return arm
+        return model
     chosen = choose_threshold(train, judgement.out_of_fold[:, 1], "f1")
     held_out = threshold_analysis(
         valid, judgement.probabilities[:, 1], thresholds=[chosen.threshold]
     )
-    return replace(arm, threshold=chosen, f1_at_threshold=held_out.f1[0])
+    return replace(model, threshold=chosen, f1_at_threshold=held_out.f1[0])

@@ -17,7 +17,7 @@ VERDICTS, TRUTHFUL = "verdicts", "truthful or not"
 
 @dataclass(frozen=True)
 class ClaimEvaluationSettings(ClaimPresets):
-    """What to train: the configurations of `ClaimPresets`, and these.
+    """What to train: the presets that `train-claims` uses, and how much to evaluate.
 
     Attributes:
         history: whether to train on the credit history too, where a table has it. It leaks.
@@ -35,16 +35,18 @@ class ClaimEvaluationSettings(ClaimPresets):
 
 
 @dataclass(frozen=True)
-class ClaimArm:
-    """One way to judge, and how well it does on the held-out rows.
+class JudgedModel:
+    """A model and what it reads, and how well it judges the held-out rows.
 
     Attributes:
         model: what judges.
         inputs: what it reads.
         leaks: whether that holds part of the answer.
         scores: on the held-out rows.
+        lead: how much more accurate the main model of the task is on the same rows; None for
+            itself, and for models that leak.
         fold_accuracies: on the training rows, by fold, of members that had not learned from them;
-            empty for arms that were not cross-validated.
+            empty for models that were not cross-validated.
         threshold: for two classes, the one with the highest F1 on those same judgements.
         f1_at_threshold: what that threshold comes to on the held-out rows.
     """
@@ -53,6 +55,7 @@ class ClaimArm:
     inputs: str
     leaks: bool
     scores: ClaimScores
+    lead: PairedDifference | None = None
     fold_accuracies: tuple[float, ...] = ()
     threshold: ThresholdChoice | None = None
     f1_at_threshold: float | None = None
@@ -61,14 +64,6 @@ class ClaimArm:
     def name(self) -> str:
         """Model and inputs."""
         return f"{self.model}, {self.inputs}"
-
-
-@dataclass(frozen=True)
-class ClaimDifference:
-    """How much more accurate the main arm is than another one, on the same rows."""
-
-    arm: str
-    accuracy: PairedDifference
 
 
 @dataclass(frozen=True)
@@ -83,10 +78,9 @@ class ClaimTask:
         n_valid: held-out rows.
         group: the column whose values are resampled together.
         n_groups: how many values it has in the held-out rows.
-        arms: all that judged.
-        main_arm: the name of the classifier that the differences are about: of those that do not
-            leak, the most accurate one in cross-validation on the training rows.
-        differences: to every other arm that does not leak.
+        models: all that judged.
+        main_model: the name of the classifier that the comparisons are about: of those that do
+            not leak, the most accurate one in cross-validation on the training rows.
     """
 
     corpus: str
@@ -96,13 +90,22 @@ class ClaimTask:
     n_valid: int
     group: str
     n_groups: int
-    arms: tuple[ClaimArm, ...]
-    main_arm: str
-    differences: tuple[ClaimDifference, ...]
+    models: tuple[JudgedModel, ...]
+    main_model: str
 
-    def arm(self, name: str) -> ClaimArm:
-        """The arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
+    @property
+    def main(self) -> JudgedModel:
+        """The classifier that the comparisons are about."""
+        return next(each for each in self.models if each.name == self.main_model)
+
+    @property
+    def best_baseline(self) -> JudgedModel:
+        """The most accurate linear model."""
+        return max(self.of(LINEAR), key=lambda each: each.scores.accuracy.estimate)
+
+    def of(self, model: str) -> list[JudgedModel]:
+        """All of one kind, such as `BAYES`: empty where the posteriors are not known."""
+        return [each for each in self.models if each.model == model]
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,8 @@ class ClaimEvaluation:
 
     settings: ClaimEvaluationSettings
     tasks: tuple[ClaimTask, ...]
+
+    @property
+    def binary_tasks(self) -> list[ClaimTask]:
+        """Those with two classes."""
+        return [task for task in self.tasks if task.task == TRUTHFUL]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.metrics.thresholds import ThresholdTable, threshold_analysis
 
 CONFIDENCE = 0.95
+N_BINS = 10
 THRESHOLDS = tuple(number / 50 for number in range(51))
 
 
@@ -72,6 +74,11 @@ class ClaimScores:
     binary: BinaryScores | None
     ordinal: OrdinalScores | None
 
+    @property
+    def is_miscalibrated(self) -> bool:
+        """Whether the calibration error is above that of nearly all calibrated models."""
+        return self.calibration.error > self.calibration.null_high
+
 
 def score_claims(
     targets: Codes,
@@ -80,7 +87,6 @@ def score_claims(
     groups: Sequence[str],
     ordinal: bool,
     n_resamples: int,
-    n_bins: int = 10,
     seed: int = 0,
 ) -> ClaimScores:
     """Compare probabilities with the truth.
@@ -91,79 +97,54 @@ def score_claims(
         groups: the group of each row; whole groups are resampled.
         ordinal: whether the classes are steps of a scale.
         n_resamples: for intervals and for the calibration of a calibrated model.
-        n_bins: of the calibration error and the reliability diagram.
         seed: of the resamples.
 
     Raises:
         ValueError: there are fewer than two groups, or of two classes only one occurs.
     """
     n_classes = probabilities.shape[1]
+    is_binary = n_classes == 2
     predicted = probabilities.argmax(1)
-    kind = "positive-class" if n_classes == 2 else "top-label"
-    labels = range(n_classes)
     of_truth = probabilities[np.arange(len(targets)), targets]
-    measures = _count_measures(targets, predicted, n_classes, ordinal, groups, n_resamples, seed)
-    binary = None
-    if n_classes == 2:
-        positive = probabilities[:, 1]
-        binary = BinaryScores(
-            roc=roc_with_band(
-                targets, positive, groups=groups, n_points=51, n_resamples=n_resamples, seed=seed
-            ),
-            thresholds=threshold_analysis(targets, positive, thresholds=THRESHOLDS),
-        )
-    return ClaimScores(
-        accuracy=measures[0],
-        macro_f1=measures[1],
-        loss_nats=float(-np.log(of_truth).mean()) if of_truth.all() else None,
-        confusion=tuple(map(tuple, confusion_counts(targets, predicted, n_classes).tolist())),
-        calibration=calibration_null(
-            targets,
-            probabilities,
-            kind=kind,
-            n_bins=n_bins,
-            n_simulations=n_resamples,
-            labels=labels,
-            seed=seed,
-        ),
-        reliability=reliability_diagram(
-            targets, probabilities, kind=kind, n_bins=n_bins, binning="mass", labels=labels
-        ),
-        binary=binary,
-        ordinal=OrdinalScores(*measures[2:]) if ordinal else None,
-    )
+    binned: Any = {
+        "kind": "positive-class" if is_binary else "top-label",
+        "n_bins": N_BINS,
+        "labels": range(n_classes),
+    }
+    resampling: Any = {"groups": list(groups), "n_resamples": n_resamples, "seed": seed}
 
-
-def confusion_counts(targets: Codes, predicted: Codes, n_classes: int) -> NDArray[np.int64]:
-    """How often each class (row) was called what (column)."""
-    pairs = np.bincount(targets * n_classes + predicted, minlength=n_classes**2)
-    return pairs.reshape(n_classes, n_classes)
-
-
-def _count_measures(
-    targets: Codes,
-    predicted: Codes,
-    n_classes: int,
-    ordinal: bool,
-    groups: Sequence[str],
-    n_resamples: int,
-    seed: int,
-) -> list[Interval]:
-    """Accuracy, macro F1 and the ordinal measures, all on the same resamples."""
+    def count(targets: Codes, predicted: Codes) -> NDArray[np.int64]:
+        pairs = np.bincount(targets * n_classes + predicted, minlength=n_classes**2)
+        return pairs.reshape(n_classes, n_classes)
 
     def measure(targets: Codes, predicted: Codes) -> NDArray[np.float64]:
-        counts = confusion_counts(targets, predicted, n_classes)
+        counts = count(targets, predicted)
         values = [accuracy(counts), average_over_classes(class_f1(counts), counts, "macro")]
         if ordinal:
             steps = (mean_absolute_error, quadratic_kappa, within_one_accuracy)
             values += [step_measure(counts) for step_measure in steps]
         return np.array(values)
 
-    resampled = bootstrap_values(
-        measure, targets, predicted, groups=list(groups), n_resamples=n_resamples, seed=seed
-    )
-    low, high = percentile_limits(resampled, CONFIDENCE)
-    return [
-        Interval(float(estimate), float(lower), float(upper), CONFIDENCE)
-        for estimate, lower, upper in zip(measure(targets, predicted), low, high, strict=True)
+    resampled = bootstrap_values(measure, targets, predicted, **resampling)
+    measured = (measure(targets, predicted), *percentile_limits(resampled, CONFIDENCE))
+    intervals = [
+        Interval(float(estimate), float(low), float(high), CONFIDENCE)
+        for estimate, low, high in zip(*measured, strict=True)
     ]
+    return ClaimScores(
+        accuracy=intervals[0],
+        macro_f1=intervals[1],
+        loss_nats=float(-np.log(of_truth).mean()) if of_truth.all() else None,
+        confusion=tuple(map(tuple, count(targets, predicted).tolist())),
+        calibration=calibration_null(
+            targets, probabilities, n_simulations=n_resamples, seed=seed, **binned
+        ),
+        reliability=reliability_diagram(targets, probabilities, binning="mass", **binned),
+        binary=BinaryScores(
+            roc_with_band(targets, probabilities[:, 1], n_points=51, **resampling),
+            threshold_analysis(targets, probabilities[:, 1], thresholds=THRESHOLDS),
+        )
+        if is_binary
+        else None,
+        ordinal=OrdinalScores(*intervals[2:]) if ordinal else None,
+    )

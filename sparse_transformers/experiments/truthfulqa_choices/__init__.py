@@ -36,4 +36,5 @@ SECTION = Section(
             report.describe_choices,
         )
     ],
+    summary=report.summarise,
 )

@@ -1,42 +1,34 @@
 """The figure of the multiple choice."""
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from sparse_transformers.experiments.truthfulqa_choices.measure import TruthfulQAChoices
-from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans
+from sparse_transformers.experiments.truthfulqa_choices.measure import (
+    CHANCE,
+    TRAINED,
+    TruthfulQAChoices,
+)
+from sparse_transformers.utils.plots.style import new_figure
 from sparse_transformers.utils.plots.truthfulness import plot_metric_bars
+from sparse_transformers.utils.verdicts import list_by_verdict
 
-CHANCE = "chance"
+MEANINGS = {
+    "mc1": "MC1: share of questions with the best answer first",
+    "mc2": "MC2: probability of the true answers",
+}
 
 
 def draw_choices(choices: TruthfulQAChoices) -> Figure:
     """MC1 and MC2 of the model and of the guesses, chance as a line."""
-    figure, panels = plt.subplots(1, 2, figsize=(9.2, 3.4), layout="constrained")
-    arms = arms_of(choices)
-    chance = choices.controls[CHANCE]
-    meanings = {
-        "mc1": "MC1: share of questions with the best answer first",
-        "mc2": "MC2: probability of the true answers",
-    }
-    for (measure, xlabel), ax in zip(meanings.items(), panels, strict=True):
+    figure, panels = new_figure(1, 2, height=3.6)
+    figure.suptitle(f"{choices.questions}: {choices.n_questions:,} questions", fontsize=10)
+    for (measure, xlabel), ax in zip(MEANINGS.items(), panels, strict=True):
+        scores = {name: getattr(means, measure) for name, means in choices.scores.items()}
+        chance = scores.pop(CHANCE).estimate
+        found = list_by_verdict({TRAINED: scores[TRAINED]}, chance, CHANCE)
         plot_metric_bars(
-            {name: getattr(means, measure) for name, means in arms.items()},
-            references={CHANCE: getattr(chance, measure).estimate},
-            title=f"{choices.questions}: {choices.n_questions:,} questions",
-            xlabel=xlabel,
-            ax=ax,
+            scores, references={CHANCE: chance}, title=found.strip("."), xlabel=xlabel, ax=ax
         )
         ax.tick_params(labelsize=8)
         ax.xaxis.label.set_size(9)
+    panels[1].set_yticklabels([])
     return figure
-
-
-def arms_of(choices: TruthfulQAChoices) -> dict[str, McMeans]:
-    """All that chose, by name, but chance itself."""
-    guesses = {name: means for name, means in choices.controls.items() if name != CHANCE}
-    return {
-        "trained model": choices.trained,
-        "untrained model": choices.untrained,
-        **{f"guess: {name}": means for name, means in guesses.items()},
-    }

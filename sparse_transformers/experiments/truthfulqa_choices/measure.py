@@ -13,9 +13,15 @@ from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 from sparse_transformers.utils.dataset_synthesis import synthesize_truthfulqa
-from sparse_transformers.utils.metrics.truthfulqa_scores import McMeans, score_questions
+from sparse_transformers.utils.metrics.truthfulqa_scores import (
+    McMeans,
+    TruthfulQAResult,
+    score_questions,
+)
 
-Answers = dict[tuple[str, str], float]
+TRAINED, UNTRAINED, CHANCE = "trained model", "untrained model", "chance"
+GUESS = "guess: {}"
+"""Names of those that choose."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,7 @@ class TruthfulQAChoices:
         text: what the model was trained on.
         train_seconds: for how long.
         bits_per_byte: of held-out text, after training.
-        untrained: the scores of the same model before it was trained.
-        trained: its scores afterwards.
-        controls: the scores of each guess.
+        scores: of the model after and before its training, of chance and of each guess, by name.
     """
 
     settings: TruthfulQAChoicesSettings
@@ -63,9 +67,7 @@ class TruthfulQAChoices:
     text: str
     train_seconds: float
     bits_per_byte: float
-    untrained: McMeans
-    trained: McMeans
-    controls: dict[str, McMeans]
+    scores: dict[str, McMeans]
 
 
 def measure_choices(
@@ -100,7 +102,7 @@ def measure_choices(
     )
     model = SparseTransformer(config, seed=seed)
     say("the untrained model chooses")
-    untrained = _scores_of(model, table)
+    untrained = _choose(model, table, settings.n_resamples, seed)
     say(f"training a language model for {settings.seconds:g} s")
     training = TrainingConfig(
         steps=1_000_000,
@@ -110,27 +112,28 @@ def measure_choices(
         seed=seed,
         progress=progress,
     )
-    trained_model = Trainer(model, NextByteTask(corpus, settings.seq_len), training).train()
+    training_run = Trainer(model, NextByteTask(corpus, settings.seq_len), training).train()
     say(f"{len(table):,} questions")
-    before, after = (
-        score_questions(table, _lookup(scores), n_resamples=settings.n_resamples, seed=seed)
-        for scores in (untrained, _scores_of(model, table))
-    )
+    trained = _choose(model, table, settings.n_resamples, seed)
+    controls = {
+        name if name == CHANCE else GUESS.format(name): means
+        for name, means in trained.controls.items()
+    }
     return TruthfulQAChoices(
         settings=settings,
         questions=name,
         n_questions=len(table),
         text=corpus.name,
-        train_seconds=trained_model.train_seconds,
-        bits_per_byte=trained_model.final.loss_bits,
-        untrained=before.model,
-        trained=after.model,
-        controls=after.controls,
+        train_seconds=training_run.train_seconds,
+        bits_per_byte=training_run.final.loss_bits,
+        scores={TRAINED: trained.model, UNTRAINED: untrained.model, **controls},
     )
 
 
-def _scores_of(model: SparseTransformer, table: pd.DataFrame) -> Answers:
-    """The log-probability of every answer to its question."""
+def _choose(
+    model: SparseTransformer, table: pd.DataFrame, n_resamples: int, seed: int
+) -> TruthfulQAResult:
+    """The scores of a model that prefers likely answers, and those of the guesses."""
     pairs = list(
         dict.fromkeys(
             (row.question, answer)
@@ -138,10 +141,11 @@ def _scores_of(model: SparseTransformer, table: pd.DataFrame) -> Answers:
             for answer in (*row.correct_answers, *row.incorrect_answers)
         )
     )
-    questions, answers = zip(*pairs, strict=True)
-    scores = answer_log_probabilities(model, questions, answers)
-    return dict(zip(pairs, scores.tolist(), strict=True))
-
-
-def _lookup(scores: Answers) -> Callable[[str, str], float]:
-    return lambda question, answer: scores[question, answer]
+    likelihoods = answer_log_probabilities(model, *zip(*pairs, strict=True))
+    of_pair = dict(zip(pairs, likelihoods.tolist(), strict=True))
+    return score_questions(
+        table,
+        lambda question, answer: of_pair[question, answer],
+        n_resamples=n_resamples,
+        seed=seed,
+    )

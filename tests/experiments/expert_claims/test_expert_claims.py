@@ -29,7 +29,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
 )
 from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds
-from sparse_transformers.experiments.truthfulness_evaluation.measure import teaching_claims
+from sparse_transformers.experiments.truthfulness_evaluation.measure import claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
     MAJORITY,
@@ -63,9 +63,8 @@ def measured(told):
 
 
 def invented(seed=1):
-    tables, posteriors = teaching_claims(SETTINGS.claims, seed=seed)
-    [(name, table)] = tables.items()
-    return table, posteriors[name]
+    [data] = claim_data(SETTINGS.claims, {}, seed)
+    return data
 
 
 class Stub:
@@ -102,7 +101,7 @@ def stub(monkeypatch):
 def test_all_encoders_are_trained_with_all_seeds(measured, told):
     [corpus] = measured.corpora
     assert corpus.name == "synthetic LIAR"
-    assert [arm.name for arm in corpus.arms] == [EXPERTS, TWIN, WIDE]
+    assert list(corpus.by_name) == [EXPERTS, TWIN, WIDE, MAJORITY, BAYES]
     assert (corpus.n_train, corpus.n_valid, corpus.n_classes, corpus.group) == (
         160,
         40,
@@ -114,14 +113,18 @@ def test_all_encoders_are_trained_with_all_seeds(measured, told):
         for nth in (1, 2)
         for name in (EXPERTS, TWIN, WIDE)
     ]
-    for arm in corpus.arms:
-        assert len(arm.seed_accuracies) == len(arm.seed_losses_bits) == len(arm.seconds) == 2
-        assert arm.accuracy.estimate == pytest.approx(np.mean(arm.seed_accuracies))
-        assert min(arm.seconds) > 0
+    for judge in corpus.judges[:3]:
+        for scores in (judge.accuracy, judge.loss_bits):
+            assert len(scores.of_seeds) == len(judge.seconds) == 2
+            assert scores.mean.estimate == pytest.approx(np.mean(scores.of_seeds))
+        assert min(judge.seconds) > 0
+    for reference in corpus.judges[3:]:
+        assert reference.size is None
+        assert reference.seconds == reference.uses == reference.accuracy.of_seeds == ()
 
 
 def test_sizes_are_those_that_the_names_promise(measured):
-    experts, twin, wide = (measured.corpora[0].arm(name).size for name in (EXPERTS, TWIN, WIDE))
+    experts, twin, wide = (measured.corpora[0].by_name[name].size for name in (EXPERTS, TWIN, WIDE))
     assert experts.router == 4 * 16
     assert twin.router == wide.router == 0
     assert experts.active - experts.router == twin.active == twin.total
@@ -132,18 +135,18 @@ def test_sizes_are_those_that_the_names_promise(measured):
 
 def test_experts_are_watched_on_the_held_out_rows(measured):
     corpus = measured.corpora[0]
-    uses = corpus.arm(EXPERTS).uses
+    uses = corpus.by_name[EXPERTS].uses
     assert len(uses) == 2 * 2  # seeds, folds
     for use in uses:
         assert sum(use.load) == pytest.approx(1)
         assert use.max_violation == pytest.approx(4 * max(use.load) - 1)
-    assert corpus.arm(TWIN).uses == corpus.arm(WIDE).uses == ()
+    assert corpus.by_name[TWIN].uses == corpus.by_name[WIDE].uses == ()
 
 
 def test_result_survives_json_and_holds_no_text(measured):
     text = json.dumps(to_json(measured), allow_nan=False)
     assert from_json(ExpertClaims, json.loads(text)) == measured
-    assert not [word for word in invented()[0]["statement"] if word in text]
+    assert not [word for word in invented().corpus.train["statement"] if word in text]
 
 
 def test_measuring_can_be_repeated():
@@ -153,19 +156,20 @@ def test_measuring_can_be_repeated():
         for seed in (0, 0, 1)
     )
     for name in (EXPERTS, TWIN, WIDE):
-        assert first.arm(name).loss_bits == second.arm(name).loss_bits
-        assert first.arm(name).loss_bits != other.arm(name).loss_bits
-    assert first.differences == second.differences
+        assert first.by_name[name].loss_bits == second.by_name[name].loss_bits
+        assert first.by_name[name].loss_bits != other.by_name[name].loss_bits
 
 
 def test_scores_and_differences_are_of_the_probabilities(stub):
     result = measure_expert_claims(SETTINGS, {}, seed=1).corpora[0]
-    table, posteriors = invented()
-    valid = (table["split"] == "valid").to_numpy()
-    truth = table["truth_level"].to_numpy()[valid]
+    data = invented()
+    train, truth = (
+        np.array([data.corpus.classes.index(label) for label in labels])
+        for labels in (data.corpus.train_labels, data.corpus.valid_labels)
+    )
     said = stub.answers["synthetic LIAR"]
-    said[BAYES] = [posteriors[valid]] * 2
-    shares = np.bincount(table["truth_level"][~valid], minlength=6) / (~valid).sum()
+    said[BAYES] = [data.posteriors] * 2
+    shares = np.bincount(train, minlength=6) / len(train)
     said[MAJORITY] = [np.tile(shares, (len(truth), 1))] * 2
 
     accuracy = {
@@ -176,20 +180,19 @@ def test_scores_and_differences_are_of_the_probabilities(stub):
         name: [log_loss(truth, each, labels=range(6)) / np.log(2) for each in of_seeds]
         for name, of_seeds in said.items()
     }
-    for arm in result.arms:
-        assert arm.seed_accuracies == pytest.approx(accuracy[arm.name])
-        assert arm.seed_losses_bits == pytest.approx(bits[arm.name])
-    for judge in (*result.arms, *result.references):
-        assert judge.accuracy.estimate == pytest.approx(np.mean(accuracy[judge.name]))
-        assert judge.loss_bits.estimate == pytest.approx(np.mean(bits[judge.name]))
-        assert judge.loss_bits.low < judge.loss_bits.estimate < judge.loss_bits.high
-    assert [each.name for each in result.references] == [MAJORITY, BAYES]
-    assert [each.other for each in result.differences] == [TWIN, WIDE, MAJORITY]
-    for each in result.differences:
-        for found, values in ((each.accuracy, accuracy), (each.loss_bits, bits)):
-            expected = np.mean(values[EXPERTS]) - np.mean(values[each.other])
-            assert found.difference.estimate == pytest.approx(expected)
-            assert found.difference.low <= expected <= found.difference.high
+    for judge in result.judges:
+        loss = judge.loss_bits.mean
+        assert loss.low < loss.estimate < loss.high
+        for found, values in ((judge.accuracy, accuracy), (judge.loss_bits, bits)):
+            assert found.mean.estimate == pytest.approx(np.mean(values[judge.name]))
+            if judge.name not in (MAJORITY, BAYES):
+                assert found.of_seeds == pytest.approx(values[judge.name])
+            assert (found.lead is None) is (judge.name in (EXPERTS, BAYES))
+            if found.lead is not None:
+                gap = found.lead.difference
+                expected = np.mean(values[EXPERTS]) - np.mean(values[judge.name])
+                assert gap.estimate == pytest.approx(expected)
+                assert gap.low <= expected <= gap.high
 
 
 def test_speakers_are_resampled_whole(stub):
@@ -203,8 +206,9 @@ def test_speakers_are_resampled_whole(stub):
         for name, of_seeds in stub.answers[LIAR].items()
     }
     resamples = RowsAndSeeds(speakers, 49, seed=4)
-    assert result.arm(TWIN).accuracy == resamples.mean(right[TWIN])
-    assert result.difference(WIDE).accuracy == resamples.difference(right[EXPERTS], right[WIDE])
+    assert result.by_name[TWIN].accuracy.mean == resamples.mean(right[TWIN])
+    found = result.by_name[WIDE].accuracy.lead
+    assert found == resamples.difference(right[EXPERTS], right[WIDE])
 
 
 def test_encoders_of_a_seed_share_everything_but_their_width(stub):
@@ -223,12 +227,12 @@ def test_encoders_of_a_seed_share_everything_but_their_width(stub):
 
 def test_no_ceiling_is_claimed_for_claims_of_the_world(stub):
     result = measure_expert_claims(SETTINGS, {LIAR: liar_table()})
-    assert [each.name for each in result.corpora[0].references] == [MAJORITY]
+    assert list(result.corpora[0].by_name) == [EXPERTS, TWIN, WIDE, MAJORITY]
 
 
 def test_wrong_counts_are_not_compared(stub, monkeypatch):
-    def unequal(member, **sizes):
-        return encoders_from(member, **sizes) | {TWIN: replace(member, d_ff=12)}
+    def unequal(transformer, **sizes):
+        return encoders_from(transformer, **sizes) | {TWIN: replace(transformer, d_ff=12)}
 
     monkeypatch.setattr(expert_claims, "encoders_from", unequal)
     with pytest.raises(AssertionError):

@@ -15,7 +15,11 @@ from sparse_transformers.experiments.truthfulqa_choices.measure import (
     TruthfulQAChoicesSettings,
     measure_choices,
 )
-from sparse_transformers.experiments.truthfulqa_choices.report import describe_choices, summarise
+from sparse_transformers.experiments.truthfulqa_choices.report import (
+    describe_choices,
+    findings,
+    summarise,
+)
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.data import ByteCorpus
@@ -83,13 +87,16 @@ def test_untrained_scores_are_the_means_of_those_by_hand(measured):
     by_hand = [scores_by_hand(question, seed=3) for question in ANSWERS]
     for measure in ("mc1", "mc2", "mc3"):
         expected = np.mean([getattr(score, measure) for score in by_hand])
-        assert getattr(measured.untrained, measure).estimate == pytest.approx(expected, rel=1e-5)
+        assert getattr(measured.scores["untrained model"], measure).estimate == pytest.approx(
+            expected, rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("question", ANSWERS)
 def test_scores_of_one_question_are_those_by_hand(question):
     quick = replace(TINY, seconds=0.01, n_resamples=9)
-    untrained = measure_choices(quick, corpus(), questions(question, question), seed=1).untrained
+    untrained = measure_choices(quick, corpus(), questions(question, question), seed=1)
+    untrained = untrained.scores["untrained model"]
     by_hand = scores_by_hand(question, seed=1)
     assert untrained.mc1.estimate == by_hand.mc1
     assert untrained.mc2.estimate == pytest.approx(by_hand.mc2, rel=1e-5)
@@ -100,7 +107,8 @@ def test_training_reads_the_text_and_changes_the_choice(measured):
     assert (measured.questions, measured.n_questions, measured.text) == ("TruthfulQA", 3, "a text")
     assert measured.train_seconds >= TINY.seconds
     assert measured.bits_per_byte < 8
-    assert measured.trained.mc2.estimate != measured.untrained.mc2.estimate
+    scores = measured.scores
+    assert scores["trained model"].mc2.estimate != scores["untrained model"].mc2.estimate
 
 
 def test_a_model_that_hardly_read_has_eight_bits_per_byte():
@@ -109,25 +117,31 @@ def test_a_model_that_hardly_read_has_eight_bits_per_byte():
 
 
 def test_guesses_are_those_of_the_questions(measured):
-    assert list(measured.controls) == [
+    assert list(measured.scores) == [
+        "trained model",
+        "untrained model",
         "chance",
-        "negated answer",
-        "longest answer",
-        "shortest answer",
+        "guess: negated answer",
+        "guess: longest answer",
+        "guess: shortest answer",
     ]
     by_chance = np.mean([1 / 3, 1 / 4, 1 / 2])
-    assert measured.controls["chance"].mc1.estimate == pytest.approx(by_chance)
+    assert measured.scores["chance"].mc1.estimate == pytest.approx(by_chance)
 
 
 def test_without_a_table_questions_are_synthetic_and_the_seed_decides():
     quick = replace(TINY, seconds=0.01, synthetic_questions=40)
     first, again, other = (measure_choices(quick, corpus(), seed=seed) for seed in (5, 5, 6))
     assert (first.questions, first.n_questions) == ("synthetic TruthfulQA", 40)
-    assert first.untrained == again.untrained
-    assert first.controls == again.controls
-    assert first.untrained != other.untrained
+    controls = [
+        {name: means for name, means in each.scores.items() if name != "trained model"}
+        for each in (first, again, other)
+    ]
+    assert controls[0] == controls[1]
+    assert first.scores["untrained model"] != other.scores["untrained model"]
     estimates = [
-        [guess.mc1.estimate for guess in each.controls.values()] for each in (first, other)
+        [means.mc1.estimate for name, means in each.items() if name.startswith("guess")]
+        for each in (controls[0], controls[2])
     ]
     assert estimates[0] != estimates[1]
 
@@ -158,7 +172,9 @@ def means(mc1: float) -> McMeans:
 
 def made_up(trained: float, **guesses: float) -> TruthfulQAChoices:
     """A result with these estimates of MC1; chance has 0.25."""
-    guesses = {"negated answer": 0.45, "longest answer": 0.35} | guesses
+    mc1 = {"trained model": trained, "untrained model": 0.21, "chance": 0.25}
+    mc1 |= {"guess: negated answer": 0.45, "guess: longest answer": 0.35}
+    mc1 |= {f"guess: {name}": share for name, share in guesses.items()}
     return TruthfulQAChoices(
         settings=TINY,
         questions="riddles",
@@ -166,47 +182,40 @@ def made_up(trained: float, **guesses: float) -> TruthfulQAChoices:
         text="a text",
         train_seconds=7.4,
         bits_per_byte=2.376,
-        untrained=means(0.21),
-        trained=means(trained),
-        controls={"chance": means(0.25)} | {name: means(mc1) for name, mc1 in guesses.items()},
+        scores={name: means(share) for name, share in mc1.items()},
     )
 
 
-@pytest.mark.parametrize("describe", [describe_choices, summarise])
 @pytest.mark.parametrize(
     ("trained", "verdict"),
     [
-        (0.36, "is above chance on MC1 (0.250) beyond its interval."),
-        (0.35, "cannot be told from chance on MC1 (0.250)."),
-        (0.25, "cannot be told from chance on MC1 (0.250)."),
-        (0.15, "cannot be told from chance on MC1 (0.250)."),
-        (0.14, "is below chance on MC1 (0.250) beyond its interval."),
+        (0.36, "Above chance: trained model (36.0% [26.0%, 46.0%])"),
+        (0.35, "Not shown to differ from chance: trained model (35.0% [25.0%, 45.0%])"),
+        (0.25, "Not shown to differ from chance: trained model (25.0% [15.0%, 35.0%])"),
+        (0.15, "Not shown to differ from chance: trained model (15.0% [5.0%, 25.0%])"),
+        (0.14, "Below chance: trained model (14.0% [4.0%, 24.0%])"),
     ],
 )
-def test_words_call_chance_what_the_interval_holds(describe, trained, verdict):
-    text = describe(made_up(trained))
-    assert f"- The trained model {verdict}" in text
-    assert text.count("The trained model") == 1
+def test_findings_call_chance_what_the_interval_holds(trained, verdict):
+    first, _ = findings(made_up(trained))
+    assert "1,234 questions (riddles); chance puts the best first in 25.0%." in first
+    assert verdict in first
+    assert first.count("trained model (") == 2  # and the untrained one
 
 
-@pytest.mark.parametrize("describe", [describe_choices, summarise])
-def test_words_name_the_best_guess_but_never_chance(describe):
-    assert "The best guess, *negated answer*, has an MC1 of 0.450" in describe(made_up(0.3))
+def test_findings_name_the_best_guess_but_never_chance_or_a_model():
+    sentence = "The *guess: {}* is right in {:.1%} without having read a question"
+    assert sentence.format("negated answer", 0.45) in findings(made_up(0.6))[1]
     better = {"longest answer": 0.5}
-    assert "The best guess, *longest answer*, has an MC1 of 0.500" in (
-        describe(made_up(0.3, **better))
-    )
+    assert sentence.format("longest answer", 0.5) in findings(made_up(0.3, **better))[1]
     worse = {"negated answer": 0.2, "longest answer": 0.1}
-    assert "The best guess, *negated answer*, has an MC1 of 0.200" in describe(
-        made_up(0.3, **worse)
-    )
+    assert sentence.format("negated answer", 0.2) in findings(made_up(0.3, **worse))[1]
 
 
 def test_words_tell_what_was_trained_and_asked():
     text = describe_choices(made_up(0.3))
-    assert "(width 16, 1 layers, a window of 8) reads a text for 7 seconds" in text
+    assert "(width 16, 1 layer, a window of 8) reads a text for 7 seconds" in text
     assert "brings it to 2.38 bits per held-out byte" in text
-    assert "**riddles: multiple choice.** 1,234 questions;" in summarise(made_up(0.3))
 
 
 @pytest.mark.parametrize("describe", [describe_choices, summarise])
@@ -215,17 +224,27 @@ def test_table_holds_all_that_chose(describe):
     assert [row.split(" | ")[0] for row in rows] == [
         "| trained model",
         "| untrained model",
+        "| chance",
         "| guess: negated answer",
         "| guess: longest answer",
-        "| chance",
     ]
     trained = "0.300 [0.200, 0.400] | 0.350 [0.250, 0.450] | 0.370 [0.270, 0.470]"
     assert rows[0] == f"| trained model | {trained} |"
 
 
 def test_figure_draws_the_scores_and_chance_as_a_line():
-    panels = draw_choices(made_up(0.3)).axes
+    figure = draw_choices(made_up(0.3))
+    panels = figure.axes
     assert len(panels) == 2
+    assert figure.get_suptitle() == "riddles: 1,234 questions"
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == [
+        "trained model",
+        "untrained model",
+        "guess: negated answer",
+        "guess: longest answer",
+    ]
+    # Both panels have the same order, from the top.
+    assert [ax.yaxis_inverted() for ax in panels] == [True, True]
     for ax, name, chance, lengths in zip(
         panels,
         ("MC1", "MC2"),
@@ -233,15 +252,17 @@ def test_figure_draws_the_scores_and_chance_as_a_line():
         ([0.3, 0.21, 0.45, 0.35], [0.35, 0.26, 0.5, 0.4]),
         strict=True,
     ):
-        assert ax.get_title() == "riddles: 1,234 questions"
+        assert ax.get_title() == "Not shown to differ from chance: trained model"
         assert ax.get_xlabel().startswith(name)
         assert [bar.get_width() for bar in ax.patches] == lengths
-        assert [text.get_text() for text in ax.get_yticklabels()] == [
-            "trained model",
-            "untrained model",
-            "guess: negated answer",
-            "guess: longest answer",
-        ]
         upright = [line for line in ax.get_lines() if line.get_xdata()[0] == line.get_xdata()[1]]
         assert [line.get_xdata()[0] for line in upright] == [chance]
         assert ax.get_legend().get_texts()[0].get_text() == f"chance: {chance:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("trained", "title"),
+    [(0.36, "Above chance: trained model"), (0.14, "Below chance: trained model")],
+)
+def test_title_tells_on_which_side_of_chance_the_model_is(trained, title):
+    assert [ax.get_title() for ax in draw_choices(made_up(trained)).axes] == [title, title]
