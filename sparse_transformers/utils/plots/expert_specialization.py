@@ -19,6 +19,7 @@ def plot_specialization(
     colors: Mapping[str, str] | None = None,
     title: str = "Specialization beside its controls",
     xlabel: str = "chance-corrected mutual information of expert and class",
+    limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw scores with their intervals, those of one kind of class together; 0 is chance.
@@ -29,6 +30,7 @@ def plot_specialization(
         colors: of the variants.
         title: above the axes.
         xlabel: what the score is.
+        limits: of the horizontal axis; longer whiskers are cut there. None for those of the data.
         ax: where to draw; None makes a new figure. A score needs some 0.13 inches of height.
 
     Raises:
@@ -45,11 +47,14 @@ def plot_specialization(
         offset = (nth - (len(scores) - 1) / 2) * distance
         places = np.array([kinds.index(kind) for kind in intervals]) + offset
         estimates = np.array([each.estimate for each in intervals.values()])
+        lows = np.array([each.low for each in intervals.values()])
         highs = np.array([each.high for each in intervals.values()])
+        if limits is not None:
+            lows, highs = lows.clip(min=limits[0]), highs.clip(max=limits[1])
         ax.errorbar(
             estimates,
             places,
-            xerr=[estimates - [each.low for each in intervals.values()], highs - estimates],
+            xerr=[estimates - lows, highs - estimates],
             color=drawn_colors[name],
             elinewidth=2,
             marker=markers[name],
@@ -72,6 +77,8 @@ def plot_specialization(
     ax.set_yticks(range(len(kinds)), kinds)
     ax.set_ylim(len(kinds) - 0.5, -0.5)
     ax.margins(x=0.1)
+    if limits is not None:
+        ax.set_xlim(limits[0], limits[1] + 0.08 * (limits[1] - limits[0]))  # with room for numbers
     return finish(ax, title, xlabel, "", grid="x")
 
 
