@@ -78,7 +78,7 @@ def draw_specialization(study: ExpertStudy) -> Figure:
             specialization_intervals(study, layer),
             colors=LABEL_COLORS,
             limits=SHOWN_SCORES,
-            title=f"Layer {layer + 1}, beyond word and position: {sentence}",
+            title=f"Layer {layer + 1}, beyond word and position:\n{sentence}",
             xlabel="chance-corrected mutual information; 0: chance, 1: the most there is",
             ax=ax,
         )
@@ -125,11 +125,13 @@ def draw_balance(study: ExpertStudy) -> Figure:
     )
     finish(
         balance,
-        f"Layer {last + 1}: {even} of {n_ways} ways balance the load",
+        f"Layer {last + 1}: a more even load is shown for {even} of {n_ways} ways",
         "optimiser step",
         "maximal violation (0: even load)",
     )
-    plot_quality(study, title=f"A cost in bits is shown for {costs} of {n_ways}", ax=quality)
+    plot_quality(
+        study, title=f"A cost in bits is shown for {costs} of {n_ways} ways to balance", ax=quality
+    )
     return figure
 
 
@@ -155,16 +157,13 @@ def draw_capacity(study: ExpertStudy) -> Figure:
     points = with_labels(study.table("capacities"))
     factors = points.factor.dropna().unique()
     dropless = 1.15 * factors.max()
-    tightest = points[points.factor == factors.min()].groupby("label").dropped_share.mean()
+    nearest = min(factors, key=lambda factor: abs(factor - 1))
+    shares = points[points.factor == nearest].groupby("label").dropped_share.mean()
+    drops = f"At a factor of {nearest:g}, {shares.min():.0%} to {shares.max():.0%} are dropped"
+    costs = "Loss with the dropped assignments"
     for ax, column, title, ylabel in (
-        (
-            dropped,
-            "dropped_share",
-            f"At a factor of {factors.min():g}, {tightest.min():.0%} to {tightest.max():.0%} "
-            "are dropped",
-            "dropped share of the assignments",
-        ),
-        (quality, "bits_per_word", "Loss with the dropped assignments", "bits per held-out word"),
+        (dropped, "dropped_share", drops, "dropped share of the assignments"),
+        (quality, "bits_per_word", costs, "bits per held-out word"),
     ):
         options = {"x": "factor", "y": column, "hue": "label", "palette": LABEL_COLORS, "ax": ax}
         limited = {"style": "label", "markers": True, "dashes": False, "err_style": "bars"}

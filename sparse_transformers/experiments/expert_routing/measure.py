@@ -89,7 +89,7 @@ def build_model(
         experts = {
             "num_experts": settings.num_experts,
             "d_ff": settings.d_ff,
-            "router": {"name": variant.router, "top_k": settings.top_k, **variant.options},
+            "router": {**variant.router, "top_k": settings.top_k},
             "loss_weights": variant.loss_weights,
         }
     config = SparseTransformerConfig(

@@ -1,7 +1,7 @@
 """The models that the expert experiment compares: one way to route in each, and one without."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -14,32 +14,30 @@ class Variant:
 
     Attributes:
         label: in figures and tables.
-        router: a name out of `ROUTERS`, or None for a dense feed-forward part with as many active
-            weights.
+        router: its name in `ROUTERS` and its options, or None for a dense feed-forward part with as
+            many active weights.
         loss_weights: see `MoELayer`; None for those of the router's authors.
         frozen: whether the router keeps its first weights while everything else learns.
-        options: of the router.
     """
 
     label: str
-    router: str | None
+    router: Mapping[str, Any] | None
     loss_weights: Mapping[str, float] | None = None
     frozen: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 DENSE, BALANCED, UNBALANCED, FROZEN, HASH = "dense", "balance", "unbalanced", "frozen", "hash"
 
 VARIANTS = {
     DENSE: Variant("dense", None),
-    UNBALANCED: Variant("no balancing", "top_k", {}),
-    BALANCED: Variant("balance loss 0.01", "top_k", {"balance": 1e-2, "z": 1e-3}),
-    "strong_balance": Variant("balance loss 0.1", "top_k", {"balance": 1e-1, "z": 1e-3}),
-    "noisy": Variant("noisy top-k", "noisy_top_k"),
+    UNBALANCED: Variant("no balancing", {"name": "top_k"}, {}),
+    BALANCED: Variant("balance loss 0.01", {"name": "top_k"}, {"balance": 1e-2, "z": 1e-3}),
+    "strong_balance": Variant("balance loss 0.1", {"name": "top_k"}, {"balance": 1e-1, "z": 1e-3}),
+    "noisy": Variant("noisy top-k", {"name": "noisy_top_k"}),
     # Ten times the published step: a run here takes hundreds of steps, not hundred thousands.
-    "bias": Variant("bias without loss", "aux_free", {}, options={"bias_step": 1e-2}),
-    FROZEN: Variant("control: frozen router", "top_k", {}, frozen=True),
-    HASH: Variant("control: hash of the word", "hash"),
+    "bias": Variant("bias without loss", {"name": "aux_free", "bias_step": 1e-2}, {}),
+    FROZEN: Variant("control: frozen router", {"name": "top_k"}, {}, frozen=True),
+    HASH: Variant("control: hash of the word", {"name": "hash"}),
 }
 """By name. A new variant is one more entry."""
 

@@ -58,10 +58,21 @@ def take_snapshots(
     evaluations: Mapping[int, Evaluation], routings: Sequence[Routings]
 ) -> tuple[RoutingSnapshot, ...]:
     """The validations of a training, and how the routers routed in each of them."""
-    return tuple(
-        _snapshot(step, evaluation, now, routings[-1])
-        for (step, evaluation), now in zip(evaluations.items(), routings, strict=True)
-    )
+    snapshots = []
+    for (step, evaluation), now in zip(evaluations.items(), routings, strict=True):
+        layers = layers_of(now)
+        pairs = [(now[name], final) for name, final in routings[-1].items()]
+        snapshots.append(
+            RoutingSnapshot(
+                step=step,
+                bits_per_word=evaluation.loss_bits,
+                max_violation=tuple(layer.max_violation for layer in layers),
+                dead_experts=tuple(layer.dead_experts for layer in layers),
+                saturation=tuple(saturation(*pair) for pair in pairs),
+                saturation_by_chance=tuple(saturation_by_chance(*pair) for pair in pairs),
+            )
+        )
+    return tuple(snapshots)
 
 
 def measure_specialization(
@@ -139,16 +150,3 @@ def layers_of(routings: Routings) -> tuple[LayerStatistics, ...]:
     statistics = RoutingStatistics()
     statistics.update(routings)
     return tuple(statistics.compute().values()) if routings else ()
-
-
-def _snapshot(step: int, evaluation: Evaluation, now: Routings, final: Routings) -> RoutingSnapshot:
-    layers = layers_of(now)
-    pairs = [(now[name], final[name]) for name in final]
-    return RoutingSnapshot(
-        step=step,
-        bits_per_word=evaluation.loss_bits,
-        max_violation=tuple(layer.max_violation for layer in layers),
-        dead_experts=tuple(layer.dead_experts for layer in layers),
-        saturation=tuple(saturation(*pair) for pair in pairs),
-        saturation_by_chance=tuple(saturation_by_chance(*pair) for pair in pairs),
-    )

@@ -111,6 +111,7 @@ def plot_routing_scores(
     )
     ax.set_xticks(np.arange(len(words)) + 0.5, words, rotation=60, ha="right", parse_math=False)
     ax.tick_params(length=0, labelsize=8)
+    ax.tick_params(axis="y", labelrotation=0)
     ax.set_ylabel("expert")
     ax.set_title(title, fontsize=10)
     ax.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)

@@ -67,6 +67,7 @@ def test_routing_scores_show_words_probabilities_and_choices():
     assert sorted(dots.get_offsets().tolist()) == middles
     assert [label.get_text() for label in ax.get_xticklabels()] == ["the", "<unk>", "$5"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1"]
+    assert {label.get_rotation() for label in ax.get_yticklabels()} == {0}
     assert legend_of(ax) == ["chosen"]
 
 
