@@ -1,7 +1,6 @@
 """The figures of the expert experiment."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -11,7 +10,7 @@ from sparse_transformers.experiments.expert_routing.records import (
     CLASSES,
     ExpertStudy,
     compare_with_frozen,
-    difference,
+    effects_of_balancing,
 )
 from sparse_transformers.experiments.expert_routing.variants import (
     BALANCING,
@@ -37,7 +36,7 @@ from sparse_transformers.utils.plots.expert_specialization import (
 )
 from sparse_transformers.utils.plots.style import REFERENCE_COLOR, finish, new_figure
 from sparse_transformers.utils.records import to_frame
-from sparse_transformers.utils.verdicts import ABOVE, BELOW, over_seeds, verdict
+from sparse_transformers.utils.verdicts import ABOVE, BELOW, by_verdict, over_seeds
 
 SHOWN_SCORES = (-0.3, 1.2)
 
@@ -106,12 +105,9 @@ def draw_balance(study: ExpertStudy) -> Figure:
 
     figure, (balance, quality) = new_figure(1, 2, height=4.8, width_ratios=(1, 1.1))
     last, n_ways = study.settings.n_layers - 1, len(BALANCING)
-    violations, bits = study.violations(last), study.bits()
-    even, costs = (
-        [verdict(difference(values, name, UNBALANCED)) for name in BALANCING].count(wanted)
-        for values, wanted in ((violations, BELOW), (bits, ABOVE))
-    )
-    snapshots = with_labels(study.table("snapshots"))
+    n_even = len(by_verdict(effects_of_balancing(study.violations(last)))[BELOW])
+    n_costs = len(by_verdict(effects_of_balancing(study.bits()))[ABOVE])
+    snapshots = study.table("snapshots")
     rows = snapshots[snapshots.variant.isin((UNBALANCED, *BALANCING))]
     sns.lineplot(
         rows.assign(violation=rows.max_violation.str[-1]),
@@ -125,12 +121,14 @@ def draw_balance(study: ExpertStudy) -> Figure:
     )
     finish(
         balance,
-        f"Layer {last + 1}: a more even load is shown for {even} of {n_ways} ways",
+        f"Layer {last + 1}: a more even load is shown for {n_even} of {n_ways} ways",
         "optimiser step",
         "maximal violation (0: even load)",
     )
     plot_quality(
-        study, title=f"A cost in bits is shown for {costs} of {n_ways} ways to balance", ax=quality
+        study,
+        title=f"A cost in bits is shown for {n_costs} of {n_ways} ways to balance",
+        ax=quality,
     )
     return figure
 
@@ -139,12 +137,11 @@ def plot_quality(study: ExpertStudy, *, title: str, ax: Axes) -> Axes:
     """Draw the final loss of every variant: a dot for each seed, and a bar at their mean."""
     import seaborn as sns  # slow to import
 
-    rows = with_labels(study.bits().rename("bits").reset_index())
-    order = [label for label in LABELS.values() if label in set(rows.label)]
-    options = {"x": "bits", "y": "label", "hue": "label", "palette": LABEL_COLORS, "order": order}
-    sns.stripplot(rows, **options, jitter=False, alpha=0.7, legend=False, ax=ax)
+    last = study.table("snapshots").groupby(["label", "seed"], sort=False, as_index=False).last()
+    options = {"x": "bits_per_word", "y": "label", "hue": "label", "palette": LABEL_COLORS}
+    sns.stripplot(last, **options, jitter=False, alpha=0.7, legend=False, ax=ax)
     means = {"errorbar": None, "linestyle": "", "marker": "|", "markersize": 18}
-    sns.pointplot(rows, **options, **means, legend=False, ax=ax)
+    sns.pointplot(last, **options, **means, legend=False, ax=ax)
     xlabel = f"bits per held-out word, one dot per seed (floor: {study.floor_bits:.2f})"
     return finish(ax, title, xlabel, "", grid="x")
 
@@ -154,11 +151,11 @@ def draw_capacity(study: ExpertStudy) -> Figure:
     import seaborn as sns  # slow to import
 
     figure, (dropped, quality) = new_figure(1, 2, height=4.4)
-    points = with_labels(study.table("capacities"))
+    points = study.table("capacities")
     factors = points.factor.dropna().unique()
     dropless = 1.15 * factors.max()
     nearest = min(factors, key=lambda factor: abs(factor - 1))
-    shares = points[points.factor == nearest].groupby("label").dropped_share.mean()
+    shares = points.query("factor == @nearest").groupby("label").dropped_share.mean()
     drops = f"At a factor of {nearest:g}, {shares.min():.0%} to {shares.max():.0%} are dropped"
     costs = "Loss with the dropped assignments"
     for ax, column, title, ylabel in (
@@ -226,8 +223,3 @@ def flow_stages(study: ExpertStudy) -> dict[str, ArrayLike]:
         f"layer {layer + 1}": words.experts.str[layer] for layer in range(study.settings.n_layers)
     }
     return {"kind": words.kind, **layers}
-
-
-def with_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the label of each variant."""
-    return rows.assign(label=rows.variant.map(LABELS))

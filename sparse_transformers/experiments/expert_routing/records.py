@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sparse_transformers.experiments.expert_routing.variants import FROZEN, UNTRAINED
+from sparse_transformers.experiments.expert_routing.variants import (
+    BALANCING,
+    FROZEN,
+    LABELS,
+    UNBALANCED,
+    UNTRAINED,
+)
 from sparse_transformers.interpretability.routing_statistics import LayerStatistics
 from sparse_transformers.utils.metrics.experts.specialization import Specialization
 from sparse_transformers.utils.metrics.significance import Interval
@@ -202,17 +208,18 @@ class ExpertStudy:
     close_up: CloseUp
 
     def table(self, field: str) -> pd.DataFrame:
-        """The entries of a field of all runs, with variant and seed.
+        """The entries of a field of all runs, with variant, label and seed.
 
         Args:
             field: "snapshots", "layers" or "capacities".
         """
-        tables = [
-            to_frame(getattr(run, field)).assign(variant=run.variant, seed=run.seed)
+        return pd.concat(
+            to_frame(getattr(run, field)).assign(
+                variant=run.variant, label=LABELS[run.variant], seed=run.seed
+            )
             for run in self.runs
             if getattr(run, field)
-        ]
-        return pd.concat(tables)
+        )
 
     def bits(self) -> "pd.Series[float]":
         """Bits per held-out word after the last step, by variant and seed."""
@@ -241,6 +248,11 @@ class ExpertStudy:
 def difference(values: "pd.Series[float]", variant: str, other: str) -> Interval:
     """By how much values (by variant and seed) of one variant exceed another's, paired by seed."""
     return over_seeds((values[variant] - values[other]).tolist())
+
+
+def effects_of_balancing(values: "pd.Series[float]") -> dict[str, Interval]:
+    """By how much the values of each way to balance exceed those without, by label."""
+    return {LABELS[name]: difference(values, name, UNBALANCED) for name in BALANCING}
 
 
 def compare_with_frozen(study: ExpertStudy, layer: int) -> str:

@@ -7,6 +7,7 @@ from sparse_transformers.experiments.expert_routing.records import (
     ExpertStudy,
     compare_with_frozen,
     difference,
+    effects_of_balancing,
 )
 from sparse_transformers.experiments.expert_routing.variants import (
     BALANCING,
@@ -42,18 +43,18 @@ STATISTICS = {
 def findings(study: ExpertStudy) -> list[str]:
     """What learning to route adds, and what balance costs."""
     main, last = study.main_variant, study.settings.n_layers - 1
-    violation = difference(study.violations(last), main, UNBALANCED)
-    bits = difference(study.bits(), main, UNBALANCED)
-    costs = {LABELS[name]: difference(study.bits(), name, UNBALANCED) for name in BALANCING}
+    violations = effects_of_balancing(study.violations(last))
+    bits = effects_of_balancing(study.bits())
     return [
         f"Beyond the word and its position, the choice of the expert in layer {last + 1} holds "
         f"{_beyond(study, main)} of the information about the kind of a statement "
         f"(*{LABELS[main]}*), with a frozen router {_beyond(study, FROZEN)}: "
         f"{compare_with_frozen(study, last)} Without a balance loss, which the frozen router lacks "
         f"as well, the gain is {_gain(study, UNBALANCED)}.",
-        f"*{LABELS[main]}* changes the maximal violation in layer {last + 1} by "
-        f"{spell(violation, '{:+.2f}')} and the loss by {spell(bits, '{:+.3f}')} bits per word. "
-        f"Loss of all ways to balance. {list_by_verdict(costs, 0, LABELS[UNBALANCED])}",
+        f"With *{LABELS[main]}*, the maximal violation in layer {last + 1} differs from that "
+        f"without balancing by {spell(violations[LABELS[main]], '{:+.2f}')}, the loss by "
+        f"{spell(bits[LABELS[main]], '{:+.3f}')} bits per word. "
+        f"{list_by_verdict(bits, 0, 'the loss without balancing')}",
         *caution_about_seeds(study.settings.n_seeds),
     ]
 
@@ -63,11 +64,8 @@ def describe_routing(study: ExpertStudy) -> str:
     settings = study.settings
     runs = {run.variant: run for run in study.runs}
     dense, main = runs[DENSE], runs[study.main_variant]
-    means = study.table("layers").groupby("variant", sort=False)[list(STATISTICS)].mean()
-    rows = [
-        [LABELS[name], *(number(value, 2) for value in values)]
-        for name, values in zip(means.index, means.to_numpy(), strict=True)
-    ]
+    means = study.table("layers").groupby("label", sort=False)[list(STATISTICS)].mean()
+    rows = [[label, *(number(mean, 2) for mean in row)] for label, *row in means.itertuples()]
     return "\n\n".join(
         [
             prose(f"""
@@ -118,12 +116,14 @@ def describe_specialization(study: ExpertStudy) -> str:
 
 def describe_balance(study: ExpertStudy) -> str:
     """What balances the load, and at what cost."""
-    sentences = []
-    for layer in range(study.settings.n_layers):
-        values = study.violations(layer)
-        gaps = {LABELS[name]: difference(values, name, UNBALANCED) for name in BALANCING}
-        verdicts = list_by_verdict(gaps, 0, LABELS[UNBALANCED])
-        sentences.append(f"Violation in layer {layer + 1}. {verdicts}")
+    sentences = [
+        list_by_verdict(
+            effects_of_balancing(study.violations(layer)),
+            0,
+            f"the violation without balancing in layer {layer + 1}",
+        )
+        for layer in range(study.settings.n_layers)
+    ]
     gap = difference(study.bits(), study.main_variant, DENSE)
     quality = compare("the loss with experts", "that of the dense model", gap, unit="bits")
     sentences.append(f"Last step: {quality}")
@@ -132,16 +132,16 @@ def describe_balance(study: ExpertStudy) -> str:
 
 def describe_capacity(study: ExpertStudy) -> str:
     """How much is dropped where experts take a limited number of words."""
-    means = study.table("capacities").groupby(["factor", "variant"], sort=False).mean()
+    nearest = min(study.settings.capacity_factors, key=lambda factor: abs(factor - 1))
+    points = study.table("capacities").query("factor == @nearest").groupby("label", sort=False)
     found = [
-        f"{LABELS[name]} {dropped:.1%} ({bits:.3f} bits per word)"
-        for (factor, name), dropped, bits in means[["dropped_share", "bits_per_word"]].itertuples()
-        if factor == 1
+        f"{label} {dropped:.1%} ({bits:.3f} bits per word)"
+        for label, dropped, bits in points[["dropped_share", "bits_per_word"]].mean().itertuples()
     ]
     return prose(f"""
         With a capacity factor c, an expert takes c times its even share of a sequence of
         {study.settings.seq_len} words; the rest skips the layer. The models were trained without a
-        limit. Dropped at a factor of 1: {join(found)}.""")
+        limit. Dropped at a factor of {nearest:g}: {join(found)}.""")
 
 
 def describe_close_up(study: ExpertStudy) -> str:

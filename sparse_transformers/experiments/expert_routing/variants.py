@@ -37,7 +37,7 @@ VARIANTS = {
     # Ten times the published step: a run here takes hundreds of steps, not hundred thousands.
     "bias": Variant("bias without loss", {"name": "aux_free", "bias_step": 1e-2}, {}),
     FROZEN: Variant("control: frozen router", {"name": "top_k"}, {}, frozen=True),
-    HASH: Variant("control: hash of the word", {"name": "hash"}),
+    HASH: Variant("control: word hash", {"name": "hash"}),
 }
 """By name. A new variant is one more entry."""
 

@@ -406,9 +406,7 @@ def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict
     )
     shown = highlight(changed)
     assert shown.found.startswith(f"learned router: {0.337 + gain:.0%} [")
-    assert re.fullmatch(
-        rf"frozen router: 34% \[.*\]; gain {re.escape(spelt)} \[.*\]", shown.beside
-    )
+    assert re.fullmatch(rf"frozen router: 34% \[.*\]; gain {re.escape(spelt)} \[.*\]", shown.beside)
 
 
 def with_amounts(study, amounts):
@@ -451,13 +449,11 @@ def test_verdict_on_balance_follows_from_the_numbers(
     changed = with_amounts(study, {"bias": (violation, bits)})
     text = describe_balance(changed)
     label = LABELS["bias"]
-    assert re.search(rf"Violation in layer 2\. .*{load} no balancing: {label}\.", text)
-    listed = re.search(r"Violation in layer 1\. Not shown .* no balancing: (.*)\.", text)
-    assert label in listed[1]
-    assert re.search(
-        rf"all ways to balance\. .*{loss} no balancing: [^.:]*{label}",
-        findings(changed)[1].replace("0.", "0"),
-    )
+    of_layer = "the violation without balancing in layer"
+    assert re.search(rf"{load} {of_layer} 2: {label}\.", text)
+    assert re.search(rf"Not shown to differ from {of_layer} 1: .*{label}", text)
+    told = findings(changed)[1]
+    assert label in re.search(rf"{loss} the loss without balancing: (.*)", told)[1]
     row = next(line for line in summarise(changed).splitlines() if line.startswith(f"| {label} |"))
     assert f"| {bits + 1e-4:+.3f} [" in row
     assert f"| {1 + violation:.2g}" in row
@@ -468,9 +464,9 @@ def test_verdict_on_balance_follows_from_the_numbers(
 
 def test_cost_of_balance_is_told_of_the_main_variant(study):
     changed = with_amounts(study, {BALANCED: (-0.5, 0.2)})
-    assert re.search(
-        r"layer 2 by -0\.50 \[.*\] and the loss by \+0\.200 \[.*\] bits", findings(changed)[1]
-    )
+    told = findings(changed)[1]
+    assert re.search(r"layer 2 differs from that without balancing by -0\.50 \[", told)
+    assert re.search(r", the loss by \+0\.200 \[.*\] bits per word", told)
 
 
 @pytest.mark.parametrize(
