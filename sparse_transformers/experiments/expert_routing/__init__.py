@@ -62,7 +62,7 @@ SECTION = Section(
             report.describe_capacity,
         ),
         Part(
-            "What does the loss of an expert cost?",
+            "What does switching off an expert cost?",
             "expert_ablation.png",
             figures.draw_close_up,
             report.describe_close_up,

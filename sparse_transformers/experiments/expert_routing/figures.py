@@ -70,7 +70,7 @@ def draw_routing(study: ExpertStudy) -> Figure:
 def draw_specialization(study: ExpertStudy) -> Figure:
     """What the first choice tells about the words, layer by layer, beside every control."""
     n_layers = study.settings.n_layers
-    figure, panels = new_figure(n_layers, 1, height=5.2 * n_layers, squeeze=False)
+    figure, panels = new_figure(n_layers, 1, height=4.8 * n_layers, squeeze=False)
     for layer, ax in enumerate(panels.flat):
         sentence = compare_with_frozen(study, layer).rstrip(".")
         plot_specialization(
@@ -81,6 +81,8 @@ def draw_specialization(study: ExpertStudy) -> Figure:
             xlabel="chance-corrected mutual information; 0: chance, 1: the most there is",
             ax=ax,
         )
+    for ax in panels.flat[:-1]:
+        ax.get_legend().remove()  # that of the last layer is enough
     return figure
 
 

@@ -19,7 +19,16 @@ from sparse_transformers.experiments.expert_routing.variants import (
     UNTRAINED,
 )
 from sparse_transformers.experiments.section import Highlight
-from sparse_transformers.utils.report import NO_VALUE, bullets, join, number, percent, prose, table
+from sparse_transformers.utils.report import (
+    NO_VALUE,
+    bullets,
+    join,
+    number,
+    percent,
+    plural,
+    prose,
+    table,
+)
 from sparse_transformers.utils.verdicts import (
     caution_about_seeds,
     compare,
@@ -70,11 +79,13 @@ def describe_routing(study: ExpertStudy) -> str:
         [
             prose(f"""
             Language models learn {study.n_words} words in synthetic statements of eight kinds, in
-            {settings.steps} steps. In each of {settings.n_layers} layers, each word is routed to
-            {settings.top_k} of {settings.num_experts} experts: {main.n_active_parameters:,} of
-            {main.n_parameters:,} weights are active. The dense model has {dense.n_parameters:,}.
-            All numbers are of held-out statements; here, means over layers and seeds. *Repeats*:
-            neighbouring words with the same first choice."""),
+            {settings.steps} steps with {plural(settings.n_seeds, "seed")}. In each of
+            {settings.n_layers} layers, each word is routed to {settings.top_k} of
+            {settings.num_experts} experts: {main.n_active_parameters:,} of {main.n_parameters:,}
+            weights are active. The dense model has {dense.n_parameters:,}. All numbers are of
+            held-out statements; here, means over layers and seeds. Entropies are 1 for even shares;
+            *margin* is the lead of the likeliest expert; *repeats* counts neighbouring words with
+            the same first choice."""),
             table(["router", *STATISTICS.values()], rows),
         ]
     )
@@ -95,8 +106,9 @@ def describe_specialization(study: ExpertStudy) -> str:
         [
             prose(f"""
             How much does the first choice tell about the word, and about the kind of the statement
-            *beyond* word and position? 0 is what shuffled classes give, 1 the most there is. The
-            words so far hold {study.kind_bits:.2f} of 3 bits about the kind."""),
+            *beyond* word and position? 0 is what shuffled classes give (for the kind, those of
+            whole statements), 1 the most there is. The words so far hold {study.kind_bits:.2f} of 3
+            bits about the kind. Long whiskers are cut at the frame."""),
             table(["", *(LABELS[name] for name in names)], rows),
             bullets(
                 [
@@ -145,7 +157,7 @@ def describe_capacity(study: ExpertStudy) -> str:
 
 
 def describe_close_up(study: ExpertStudy) -> str:
-    """What the loss of each expert costs."""
+    """What switching off each expert costs."""
     kinds, bits = study.close_up.kinds, np.array(study.close_up.added_bits[-1])
     errors = np.array(study.close_up.errors_bits[-1])
     means, widest = bits.mean(1), bits[np.ptp(bits, axis=1).argmax()]
