@@ -221,17 +221,17 @@ class ExpertStudy:
             if getattr(run, field)
         )
 
-    def bits(self) -> "pd.Series[float]":
+    def bits(self) -> pd.Series:
         """Bits per held-out word after the last step, by variant and seed."""
         snapshots = self.table("snapshots")
         return snapshots.groupby(["variant", "seed"])["bits_per_word"].last()
 
-    def violations(self, layer: int) -> "pd.Series[float]":
+    def violations(self, layer: int) -> pd.Series:
         """The maximal violation of a layer after the last step, by variant and seed."""
         layers = self.table("layers").loc[layer]  # the index is the place in a run
         return layers.set_index(["variant", "seed"])["max_violation"]
 
-    def scores(self, classes: str, layer: int, field: str = "score") -> "pd.Series[float]":
+    def scores(self, classes: str, layer: int, field: str = "score") -> pd.Series:
         """A field of each `Specialization`, by variant and seed.
 
         The variant `UNTRAINED` is the main one before its first step.
@@ -245,12 +245,12 @@ class ExpertStudy:
         return pd.Series(found)
 
 
-def difference(values: "pd.Series[float]", variant: str, other: str) -> Interval:
+def difference(values: pd.Series, variant: str, other: str) -> Interval:
     """By how much values (by variant and seed) of one variant exceed another's, paired by seed."""
     return over_seeds((values[variant] - values[other]).tolist())
 
 
-def effects_of_balancing(values: "pd.Series[float]") -> dict[str, Interval]:
+def effects_of_balancing(values: pd.Series) -> dict[str, Interval]:
     """By how much the values of each way to balance exceed those without, by label."""
     return {LABELS[name]: difference(values, name, UNBALANCED) for name in BALANCING}
 
