@@ -38,7 +38,7 @@ SECTION = Section(
     findings=report.findings,
     parts=[
         Part(
-            "Who reads what?",
+            "How is the load shared?",
             "expert_routing_analysis.png",
             figures.draw_routing,
             report.describe_routing,
@@ -56,19 +56,19 @@ SECTION = Section(
             report.describe_balance,
         ),
         Part(
-            "What do full experts turn away?",
+            "What does a limited capacity drop?",
             "drop_rate.png",
             figures.draw_capacity,
             report.describe_capacity,
         ),
         Part(
-            "What is each expert good for?",
+            "What does switching off an expert cost?",
             "expert_ablation.png",
             figures.draw_close_up,
             report.describe_close_up,
         ),
         Part(
-            "Where do the words go?",
+            "How do words flow through the layers?",
             "token_flow.png",
             figures.draw_flow,
             report.describe_flow,
@@ -78,8 +78,9 @@ SECTION = Section(
         Page(
             "token_flow.html",
             figures.flow_page,
-            "The same flow to touch, as a page that needs no network (every run of the demo "
-            "writes it; it is too large to be kept)",
+            "The same flow as an interactive page, written by each run of the demo",
         )
     ],
+    summary=report.summarise,
+    highlight=report.highlight,
 )

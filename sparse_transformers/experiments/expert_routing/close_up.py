@@ -1,7 +1,6 @@
-"""One trained model with experts, looked at closely."""
+"""One trained model with experts in more detail."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -46,25 +45,27 @@ def look_closer(model: nn.Module, corpus: StatementCorpus, n_rows: int) -> Close
         logits = model(rows[:, :-1])
         return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none")
 
-    without = expert_losses(model, word_losses, kinds, units=statements).ablations
+    ablations = expert_losses(model, word_losses, kinds, units=statements).ablations
+
+    def in_bits(field: str) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        """A field of the ablations, by layer, expert and kind."""
+        return tuple(
+            tuple(
+                tuple(nats_to_bits(getattr(each, field)[kind]) for kind in STATEMENT_KINDS)
+                for each in ablations
+                if each.layer == layer
+            )
+            for layer in routings
+        )
+
     return CloseUp(
         routed=_first_statement(routings, corpus),
         paths=_paths(routings, kinds),
         kinds=STATEMENT_KINDS,
-        added_bits=tuple(
-            tuple(_in_bits(each.deltas) for each in without if each.layer == layer)
-            for layer in routings
-        ),
-        errors_bits=tuple(
-            tuple(_in_bits(each.standard_errors) for each in without if each.layer == layer)
-            for layer in routings
-        ),
-        similarity=_similarity(first_choices(routings)[-1], kinds, routings),
+        added_bits=in_bits("deltas"),
+        errors_bits=in_bits("standard_errors"),
+        similarity=_similarity(routings, kinds),
     )
-
-
-def _in_bits(nats: Mapping[str, float]) -> tuple[float, ...]:
-    return tuple(nats_to_bits(nats[kind]) for kind in STATEMENT_KINDS)
 
 
 def _first_statement(routings: Routings, corpus: StatementCorpus) -> RoutedStatement:
@@ -83,7 +84,7 @@ def _first_statement(routings: Routings, corpus: StatementCorpus) -> RoutedState
 
 
 def _paths(routings: Routings, kinds: np.ndarray) -> tuple[TokenPath, ...]:
-    """How many words of each kind go through the same first choices."""
+    """How many words of each kind have the same first choices."""
     choices = (layer.tolist() for layer in first_choices(routings))
     counted = Counter(zip(kinds.tolist(), *choices, strict=True))
     return tuple(
@@ -92,12 +93,9 @@ def _paths(routings: Routings, kinds: np.ndarray) -> tuple[TokenPath, ...]:
     )
 
 
-def _similarity(
-    experts: np.ndarray, kinds: np.ndarray, routings: Routings
-) -> tuple[tuple[float, ...], ...]:
-    num_experts = next(iter(routings.values())).num_experts
+def _similarity(routings: Routings, kinds: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    experts, num_experts = first_choices(routings)[-1], next(iter(routings.values())).num_experts
     counts = np.array(expert_class_table(experts, kinds, num_experts=num_experts).counts)
     # Shares of each kind, or the most frequent kind would make all experts look alike.
-    shares = counts / counts.sum(0)
-    cosines = ExpertSpecializationAnalyzer().compute_expert_similarity(shares)
+    cosines = ExpertSpecializationAnalyzer().compute_expert_similarity(counts / counts.sum(0))
     return tuple(tuple(row) for row in cosines.tolist())

@@ -1,9 +1,9 @@
-"""Experts trained with every way to balance them, beside the controls that say what it means.
+"""Experts trained with every way to balance them, beside controls.
 
 The text is statements of eight kinds about four domains (`statement_kinds.py`), whose entropy is
-known exactly. Whether experts have specialised is asked of trained routers, of the same routers
-before training, of routers that never learned while the rest of the model did, and of a hash of
-the word; and each time once more with shuffled classes.
+known exactly. Specialization is measured for trained routers, for the same routers before training,
+for routers that are frozen while the rest of the model learns, and for a hash of the word; and each
+time once more with shuffled classes.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,28 @@ from sparse_transformers.experiments.expert_routing.records import (
     ExpertStudySettings,
 )
 from sparse_transformers.experiments.expert_routing.variants import (
-    ARMS,
     BALANCED,
     UNBALANCED,
-    build_model,
+    VARIANTS,
+    Variant,
 )
 from sparse_transformers.experiments.expert_routing.watch import (
-    WatchedStatements,
-    ask_with_capacity,
+    RecordingTask,
+    layers_of,
+    limit_capacity,
     measure_specialization,
     take_snapshots,
 )
-from sparse_transformers.interpretability.routing_statistics import RoutingStatistics
+from sparse_transformers.models.experts.router import Router
 from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.task import nats_to_bits
 from sparse_transformers.training.trainer import Trainer
 
-WATCHED = BALANCED
+MAIN = BALANCED
 WITH_CAPACITY = (UNBALANCED, BALANCED, "bias")
-"""The arms that are asked again with less room; the noisy one would be asked with noise as well."""
+"""The variants that are tested with limited capacity; noisy routing would add its noise there."""
 
 
 def study_experts(
@@ -46,7 +48,7 @@ def study_experts(
     say: Callable[[str], object] = lambda step: None,
     progress: bool = False,
 ) -> ExpertStudy:
-    """Train every arm with every seed, and look at what the routers do.
+    """Train every variant with every seed, and record the routing.
 
     Args:
         settings: sizes.
@@ -57,42 +59,61 @@ def study_experts(
     corpus = make_statement_corpus(settings.n_statements, seq_len=settings.seq_len, seed=seed)
     runs: list[ExpertRun] = []
     close_up: CloseUp | None = None
-    for nth in range(settings.n_seeds):
-        for name in ARMS:
-            say(f"training {name}, seed {seed + nth}")
-            run, model = _train(settings, name, corpus, seed + nth, progress)
+    for run_seed in range(seed, seed + settings.n_seeds):
+        for name in VARIANTS:
+            say(f"training {name}, seed {run_seed}")
+            run, model = _train(settings, name, corpus, run_seed, progress)
             runs.append(run)
-            if name == WATCHED and close_up is None:
+            if name == MAIN and close_up is None:
                 say(f"switching off the experts of {name}, one by one")
                 close_up = look_closer(model, corpus, settings.valid_rows)
     assert close_up is not None
-    read = slice(settings.valid_rows)
+    rows = slice(settings.valid_rows)
     return ExpertStudy(
         settings=settings,
         n_words=len(corpus.vocabulary),
-        floor_bits=nats_to_bits(float(corpus.generator_nats[read].mean())),
-        kind_bits=float(corpus.labels.kind_bits[read].mean()),
-        watched_arm=WATCHED,
+        floor_bits=nats_to_bits(float(corpus.generator_nats[rows].mean())),
+        kind_bits=float(corpus.labels.kind_bits[rows].mean()),
+        main_variant=MAIN,
         runs=tuple(runs),
         close_up=close_up,
     )
 
 
-def _train(
-    settings: ExpertStudySettings, name: str, corpus: StatementCorpus, seed: int, progress: bool
-) -> tuple[ExpertRun, SparseTransformer]:
-    model = build_model(
-        ARMS[name],
-        vocab_size=len(corpus.vocabulary),
+def build_model(
+    variant: Variant, settings: ExpertStudySettings, *, vocab_size: int, seed: int
+) -> SparseTransformer:
+    """A causal language model of the variant, with as many active weights in each."""
+    experts = None
+    if variant.router is not None:
+        experts = {
+            "num_experts": settings.num_experts,
+            "d_ff": settings.d_ff,
+            "router": {**variant.router, "top_k": settings.top_k},
+            "loss_weights": variant.loss_weights,
+        }
+    config = SparseTransformerConfig(
+        vocab_size=vocab_size,
         d_model=settings.d_model,
         n_heads=settings.n_heads,
         n_layers=settings.n_layers,
-        num_experts=settings.num_experts,
-        top_k=settings.top_k,
-        d_ff=settings.d_ff,
-        seed=seed,
+        d_ff=settings.top_k * settings.d_ff,
+        attention="causal",
+        experts=experts,
     )
-    task = WatchedStatements(corpus, valid_rows=settings.valid_rows)
+    model = SparseTransformer(config, seed=seed)
+    if variant.frozen:
+        for module in model.modules():
+            if isinstance(module, Router):
+                module.requires_grad_(False)
+    return model
+
+
+def _train(
+    settings: ExpertStudySettings, name: str, corpus: StatementCorpus, seed: int, progress: bool
+) -> tuple[ExpertRun, SparseTransformer]:
+    model = build_model(VARIANTS[name], settings, vocab_size=len(corpus.vocabulary), seed=seed)
+    task = RecordingTask(corpus, max_valid_rows=settings.valid_rows)
     config = TrainingConfig(
         steps=settings.steps,
         batch_size=settings.batch_size,
@@ -104,23 +125,18 @@ def _train(
     )
     result = Trainer(model, task, config).train()
     first, last = task.routings[0], task.routings[-1]
-    statistics = RoutingStatistics()
-    statistics.update(last)
     shuffles = {"n_shuffles": settings.n_shuffles, "seed": seed}
+    rows, factors = corpus.valid[: settings.valid_rows], settings.capacity_factors
     run = ExpertRun(
-        arm=name,
+        variant=name,
         seed=seed,
         n_parameters=model.num_parameters(),
         n_active_parameters=model.num_active_parameters(),
         train_seconds=result.train_seconds,
         snapshots=take_snapshots(result.evaluations, task.routings),
-        layers=tuple(statistics.compute().values()) if last else (),
-        scores=measure_specialization(last, corpus, **shuffles) if last else (),
-        first_scores=(measure_specialization(first, corpus, **shuffles) if name == WATCHED else ()),
-        capacities=(
-            ask_with_capacity(model, task.rows, settings.capacity_factors)
-            if name in WITH_CAPACITY
-            else ()
-        ),
+        layers=layers_of(last),
+        scores=measure_specialization(last, corpus, **shuffles),
+        first_scores=measure_specialization(first, corpus, **shuffles) if name == MAIN else (),
+        capacities=limit_capacity(model, rows, factors) if name in WITH_CAPACITY else (),
     )
     return run, model

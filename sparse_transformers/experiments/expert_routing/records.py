@@ -1,43 +1,49 @@
-"""What the expert experiment measures, as plain values."""
+"""What the expert experiment measures: plain values, and tidy tables of them."""
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+from sparse_transformers.experiments.expert_routing.variants import (
+    BALANCING,
+    FROZEN,
+    LABELS,
+    UNBALANCED,
+    UNTRAINED,
+)
 from sparse_transformers.interpretability.routing_statistics import LayerStatistics
 from sparse_transformers.utils.metrics.experts.specialization import Specialization
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.records import to_frame
+from sparse_transformers.utils.verdicts import compare, over_seeds
 
-LABELS = (
-    "word",
-    "position",
-    "kind",
-    "domain",
-    "domain given word",
-    "kind given word",
-    "kind given word, position",
-)
-"""What an expert may have specialised in; and what it knows beyond the word itself, or beyond the
-word and its position in the statement, which a causal model knows without any content."""
+BEYOND = "kind given word, position"
+"""What the first choice tells about the kind of the statement beyond the word and its position,
+which a causal model knows without any content: it takes the words before."""
+CLASSES = ("word", "position", "kind", "domain", "domain given word", "kind given word", BEYOND)
+"""What experts may have specialised in."""
 
 
 @dataclass(frozen=True)
 class ExpertStudySettings:
-    """Sizes of models and runs, the same for every arm.
+    """Sizes of models and runs, the same for every variant.
 
     Attributes:
         n_statements: how many are written, for training and validation together.
-        seq_len: words that a model reads at once.
+        seq_len: words in a row.
         d_model: width of the models.
         n_heads: heads per block.
         n_layers: blocks, all with experts.
         num_experts: experts per block.
         top_k: experts per word.
-        d_ff: width inside each expert.
+        d_ff: width inside each expert; the dense model has `top_k` times as much.
         steps: optimiser steps of each run.
         batch_size: rows per step.
         learning_rate: the largest.
-        n_snapshots: how often routing is looked at during training, besides at the start.
-        valid_rows: held-out rows on which models are validated and routing is looked at.
-        n_seeds: runs of each arm, which differ in weights and batches.
-        capacity_factors: capacities at which the trained models are asked again.
+        n_snapshots: how often routing is recorded during training, besides at the start.
+        valid_rows: held-out rows, on which models are validated and routing is recorded.
+        n_seeds: runs of each variant, which differ in weights and batches.
+        capacity_factors: capacities at which the trained models are tested again.
         n_shuffles: of the classes, to see what chance gives.
     """
 
@@ -61,15 +67,15 @@ class ExpertStudySettings:
 
 @dataclass(frozen=True)
 class RoutingSnapshot:
-    """The routers at one moment of the training; one entry of a tuple belongs to one layer.
+    """The routers at one step of the training; one entry of a tuple belongs to one layer.
 
     Attributes:
         step: optimiser steps so far.
         bits_per_word: on held-out statements.
-        max_violation: how much more than its share the busiest expert reads, as a share of that.
-        dead_experts: how many experts read nothing.
-        saturation: the share of the final experts that words have already.
-        saturation_by_chance: what it would be with the words shuffled.
+        max_violation: the load of the busiest expert over the even share, less 1.
+        dead_experts: how many experts have no word.
+        saturation: the share of the final assignments that are made already.
+        saturation_by_chance: the same with the words shuffled.
     """
 
     step: int
@@ -82,12 +88,12 @@ class RoutingSnapshot:
 
 @dataclass(frozen=True)
 class CapacityPoint:
-    """A trained model whose experts take only so many words of a sequence.
+    """A trained model whose experts take a limited number of words of a sequence.
 
     Attributes:
-        factor: of the capacity; None for experts that take all.
+        factor: of the capacity; None for no limit.
         dropped_share: of the assignments, over all layers.
-        bits_per_word: with the dropped words passing the layer by.
+        bits_per_word: where dropped words skip the layer.
     """
 
     factor: float | None
@@ -97,22 +103,22 @@ class CapacityPoint:
 
 @dataclass(frozen=True)
 class ExpertRun:
-    """One run of one arm. One entry of `layers`, `scores` and `first_scores` belongs to one layer.
+    """One run. One entry of `layers`, `scores` and `first_scores` belongs to one layer.
 
     Attributes:
-        arm: its name.
+        variant: its name.
         seed: of weights and batches.
         n_parameters: number of weights.
-        n_active_parameters: number of weights that one word meets.
+        n_active_parameters: number of weights that are used for one word.
         train_seconds: of training, validation not counted.
         snapshots: from the untrained model to the last step.
-        layers: what the trained routers did with the validation rows.
-        scores: how specialised the experts of the trained model are, by what `LABELS` names.
-        first_scores: the same before the first step; empty for all arms but the watched one.
-        capacities: the trained model with less room; empty for arms that were not asked.
+        layers: how the trained routers routed the validation rows.
+        scores: how specialised the experts of the trained model are, in each of `CLASSES`.
+        first_scores: the same before the first step; for the main variant only.
+        capacities: the trained model with limited capacity; empty for variants not tested so.
     """
 
-    arm: str
+    variant: str
     seed: int
     n_parameters: int
     n_active_parameters: int
@@ -123,21 +129,16 @@ class ExpertRun:
     first_scores: tuple[dict[str, Specialization], ...]
     capacities: tuple[CapacityPoint, ...]
 
-    @property
-    def final_bits(self) -> float:
-        """Bits per held-out word after the last step."""
-        return self.snapshots[-1].bits_per_word
-
 
 @dataclass(frozen=True)
 class RoutedStatement:
-    """One statement, and what the router of one layer thinks of its words.
+    """One statement in one layer.
 
     Attributes:
         kind: of the statement.
         words: in order.
         probabilities: of every expert, by word.
-        chosen: the experts that read each word.
+        chosen: the experts of each word.
     """
 
     kind: str
@@ -148,7 +149,7 @@ class RoutedStatement:
 
 @dataclass(frozen=True)
 class TokenPath:
-    """Words that go the same way.
+    """Words with the same first choices.
 
     Attributes:
         kind: of their statements.
@@ -163,17 +164,16 @@ class TokenPath:
 
 @dataclass(frozen=True)
 class CloseUp:
-    """One trained model, looked at closely.
+    """The first run of the main variant in more detail.
 
     Attributes:
         routed: a statement, in the last layer.
         paths: of the held-out words through the layers.
         kinds: order of the kinds in `added_bits`.
-        added_bits: what a word of each kind costs more if one expert is switched off; by layer,
-            expert and kind.
-        errors_bits: the standard error of each of these: how far it would vary with other
-            statements.
-        similarity: cosine between what the experts of the last layer read, by kind.
+        added_bits: the loss that a word of each kind has more if one expert is switched off; by
+            layer, expert and kind.
+        errors_bits: the standard error of each of these over statements.
+        similarity: cosine between the kinds of the words of two experts of the last layer.
     """
 
     routed: RoutedStatement
@@ -186,38 +186,77 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class ExpertStudy:
-    """All runs, and a closer look at one of them.
+    """All runs, and one of them in more detail.
 
     Attributes:
         settings: sizes.
         n_words: in the vocabulary.
-        floor_bits: per held-out word, to one who knows the grammar: no model can expect less.
-        kind_bits: what the words so far tell of the kind, on average: experts cannot tell more.
-        watched_arm: the arm that is looked at closely, in its first run.
-        runs: by arm and seed.
-        close_up: of that run.
+        floor_bits: per held-out word, for a model that knows the grammar: the least to be expected.
+        kind_bits: information of the words so far about the kind, on average: the most that
+            experts can hold.
+        main_variant: the variant that stands beside the controls.
+        runs: by variant and seed.
+        close_up: of the main variant's first run.
     """
 
     settings: ExpertStudySettings
     n_words: int
     floor_bits: float
     kind_bits: float
-    watched_arm: str
+    main_variant: str
     runs: tuple[ExpertRun, ...]
     close_up: CloseUp
 
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """Names of the arms, in the order of the runs."""
-        return tuple(dict.fromkeys(run.arm for run in self.runs))
+    def table(self, field: str) -> pd.DataFrame:
+        """The entries of a field of all runs, with variant, label and seed.
 
-    def runs_of(self, arm: str) -> list[ExpertRun]:
-        """The runs of an arm, by seed."""
-        return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
+        Args:
+            field: "snapshots", "layers" or "capacities".
+        """
+        return pd.concat(
+            to_frame(getattr(run, field)).assign(
+                variant=run.variant, label=LABELS[run.variant], seed=run.seed
+            )
+            for run in self.runs
+            if getattr(run, field)
+        )
 
-    def scores_of(self, arm: str, label: str, layer: int, *, trained: bool = True) -> list[float]:
-        """How specialised an arm's experts of one layer are, by seed."""
-        return [
-            (run.scores if trained else run.first_scores)[layer][label].score
-            for run in self.runs_of(arm)
-        ]
+    def bits(self) -> pd.Series:
+        """Bits per held-out word after the last step, by variant and seed."""
+        snapshots = self.table("snapshots")
+        return snapshots.groupby(["variant", "seed"])["bits_per_word"].last()
+
+    def violations(self, layer: int) -> pd.Series:
+        """The maximal violation of a layer after the last step, by variant and seed."""
+        layers = self.table("layers").loc[layer]  # the index is the place in a run
+        return layers.set_index(["variant", "seed"])["max_violation"]
+
+    def scores(self, classes: str, layer: int, field: str = "score") -> pd.Series:
+        """A field of each `Specialization`, by variant and seed.
+
+        The variant `UNTRAINED` is the main one before its first step.
+        """
+        found = {
+            (variant, run.seed): getattr(layers[layer][classes], field)
+            for run in self.runs
+            for variant, layers in ((run.variant, run.scores), (UNTRAINED, run.first_scores))
+            if layers
+        }
+        return pd.Series(found)
+
+
+def difference(values: pd.Series, variant: str, other: str) -> Interval:
+    """By how much values (by variant and seed) of one variant exceed another's, paired by seed."""
+    return over_seeds((values[variant] - values[other]).tolist())
+
+
+def effects_of_balancing(values: pd.Series) -> dict[str, Interval]:
+    """By how much the values of each way to balance exceed those without, by label."""
+    return {LABELS[name]: difference(values, name, UNBALANCED) for name in BALANCING}
+
+
+def compare_with_frozen(study: ExpertStudy, layer: int) -> str:
+    """Whether learning to route adds to what the first choice tells about the kind."""
+    gain = difference(study.scores(BEYOND, layer), study.main_variant, FROZEN)
+    more, less = "more informative than", "less informative than"
+    return compare("learned routing", "frozen routing", gain, above=more, below=less)

@@ -1,23 +1,23 @@
-"""What routers do with the same held-out rows: during training, at its end, and with less room."""
+"""How the held-out rows are routed: during training, at its end, and with limited capacity."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparse_transformers.demos.statements import StatementCorpus, StatementTask
 from sparse_transformers.experiments.expert_routing.records import (
+    BEYOND,
     CapacityPoint,
     RoutingSnapshot,
 )
 from sparse_transformers.interpretability.routing_statistics import (
+    LayerStatistics,
     RoutingStatistics,
     saturation,
     saturation_by_chance,
@@ -26,62 +26,67 @@ from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.models.experts.layer import MoEOutput, record_experts
 from sparse_transformers.models.experts.router import TokenChoiceRouter
 from sparse_transformers.models.experts.routing import Routing
-from sparse_transformers.training.task import Batch, Evaluation, nats_to_bits
+from sparse_transformers.training.task import Evaluation, nats_to_bits
 from sparse_transformers.utils.metrics.experts.specialization import Specialization, specialization
 
 Routings = dict[str, Routing]
 """By name of the layer."""
 
 POSITION_EDGES = (1, 2, 3, 4, 6, 8, 10)
-"""Positions in a statement are told apart one by one up to the fourth word, then in twos."""
+"""Positions in a statement are classes of their own up to the fourth word, then in twos."""
 
 
-class WatchedStatements:
-    """A `StatementTask` that keeps what the routers did whenever it validates.
+class RecordingTask(StatementTask):
+    """A `StatementTask` that keeps the routing of all its validations.
 
     Attributes:
-        routings: of all validation rows, read at once; one entry for each validation.
+        routings: of all validation rows as one batch; one entry for each validation.
     """
 
-    target_unit = StatementTask.target_unit
-
-    def __init__(self, corpus: StatementCorpus, *, valid_rows: int) -> None:
-        self._task = StatementTask(corpus, max_valid_rows=valid_rows)
-        self.rows = corpus.valid[:valid_rows]
+    def __init__(self, corpus: StatementCorpus, *, max_valid_rows: int) -> None:
+        super().__init__(corpus, max_valid_rows=max_valid_rows)
         self.routings: list[Routings] = []
-
-    def batch(self, step: int, *, batch_size: int, seed: int) -> Batch:
-        return self._task.batch(step, batch_size=batch_size, seed=seed)
-
-    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        return self._task.loss(model, batch)
 
     def evaluate(self, model: nn.Module, *, batch_size: int) -> Evaluation:
         with record_experts(model) as outputs:
-            evaluation = self._task.evaluate(model, batch_size=len(self.rows))
+            evaluation = super().evaluate(model, batch_size=self.max_valid_rows)
         self.routings.append(routings_of(outputs))
         return evaluation
-
-    def description(self) -> dict[str, Any]:
-        return self._task.description()
 
 
 def take_snapshots(
     evaluations: Mapping[int, Evaluation], routings: Sequence[Routings]
 ) -> tuple[RoutingSnapshot, ...]:
-    """The course of a training: its validations, and what the routers did in each of them."""
-    return tuple(
-        _snapshot(step, evaluation, now, routings[-1])
-        for (step, evaluation), now in zip(evaluations.items(), routings, strict=True)
-    )
+    """The validations of a training, and how the routers routed in each of them."""
+    snapshots = []
+    for (step, evaluation), now in zip(evaluations.items(), routings, strict=True):
+        layers = layers_of(now)
+        pairs = [(now[name], final) for name, final in routings[-1].items()]
+        snapshots.append(
+            RoutingSnapshot(
+                step=step,
+                bits_per_word=evaluation.loss_bits,
+                max_violation=tuple(layer.max_violation for layer in layers),
+                dead_experts=tuple(layer.dead_experts for layer in layers),
+                saturation=tuple(saturation(*pair) for pair in pairs),
+                saturation_by_chance=tuple(saturation_by_chance(*pair) for pair in pairs),
+            )
+        )
+    return tuple(snapshots)
 
 
 def measure_specialization(
     routings: Routings, corpus: StatementCorpus, *, n_shuffles: int, seed: int
 ) -> tuple[dict[str, Specialization], ...]:
-    """How much the first choice of each layer tells about every class that `LABELS` names."""
-    words, kinds, domains, statements, positions = _labels(corpus, routings)
-    placed_words = words * (positions.max() + 1) + positions
+    """How much the first choice of each layer tells about each of `CLASSES`."""
+    n_rows = len(next(iter(routings.values())).is_token) if routings else 0
+    labels = corpus.labels
+    columns = (corpus.valid[:, :-1], labels.kind, labels.domain, labels.statement, labels.position)
+    words, kinds, domains, statements, places = (
+        column[:n_rows].flatten().numpy() for column in columns
+    )
+    positions = np.searchsorted(POSITION_EDGES, places, side="right")
+    placed_words = words * (len(POSITION_EDGES) + 1) + positions
     score = partial(specialization, n_shuffles=n_shuffles, seed=seed)
     of_statements = partial(score, units=statements)
     return tuple(
@@ -92,22 +97,22 @@ def measure_specialization(
             "domain": of_statements(experts, domains),
             "domain given word": of_statements(experts, domains, given=words),
             "kind given word": of_statements(experts, kinds, given=words),
-            "kind given word, position": of_statements(experts, kinds, given=placed_words),
+            BEYOND: of_statements(experts, kinds, given=placed_words),
         }
         for experts in first_choices(routings)
     )
 
 
 def first_choices(routings: Routings) -> tuple[NDArray[np.int64], ...]:
-    """The expert that each word chose first, row after row, in each layer."""
+    """The expert that is the first choice of each word, row after row, in each layer."""
     return tuple(routing.first_choice().flatten().numpy() for routing in routings.values())
 
 
 @torch.no_grad()
-def ask_with_capacity(
+def limit_capacity(
     model: nn.Module, rows: Tensor, factors: Sequence[float]
 ) -> tuple[CapacityPoint, ...]:
-    """The model's loss, and what its experts turn away, if they take only so many words."""
+    """The model's loss and dropped assignments at each capacity factor, and without a limit."""
     points = []
     for factor in (*factors, None):
         with evaluation_mode(model), _capacity(model, factor), record_experts(model) as outputs:
@@ -121,13 +126,13 @@ def ask_with_capacity(
 
 
 def routings_of(outputs: Mapping[str, MoEOutput]) -> Routings:
-    """What `record_experts` collected, without the outputs."""
+    """The routing of each layer that `record_experts` collected."""
     return {name: output.routing for name, output in outputs.items()}
 
 
 @contextmanager
 def _capacity(model: nn.Module, factor: float | None) -> Iterator[None]:
-    """Routers in training mode, in which alone experts can be full."""
+    """Routers in training mode, the only one with a limit to the capacity."""
     routers = [each for each in model.modules() if isinstance(each, TokenChoiceRouter)]
     before = [router.capacity_factor for router in routers]
     try:
@@ -140,28 +145,8 @@ def _capacity(model: nn.Module, factor: float | None) -> Iterator[None]:
             router.capacity_factor = own
 
 
-def _snapshot(step: int, evaluation: Evaluation, now: Routings, final: Routings) -> RoutingSnapshot:
+def layers_of(routings: Routings) -> tuple[LayerStatistics, ...]:
+    """The statistics of each layer; none for a model without experts."""
     statistics = RoutingStatistics()
-    statistics.update(now)
-    layers = statistics.compute().values() if now else ()
-    pairs = [(now[name], final[name]) for name in final]
-    return RoutingSnapshot(
-        step=step,
-        bits_per_word=evaluation.loss_bits,
-        max_violation=tuple(layer.max_violation for layer in layers),
-        dead_experts=tuple(layer.dead_experts for layer in layers),
-        saturation=tuple(saturation(*pair) for pair in pairs),
-        saturation_by_chance=tuple(saturation_by_chance(*pair) for pair in pairs),
-    )
-
-
-def _labels(corpus: StatementCorpus, routings: Routings) -> tuple[NDArray[np.int64], ...]:
-    """Word, kind, domain, statement and place of every word that was read."""
-    n_rows = len(next(iter(routings.values())).is_token)
-    labels = corpus.labels
-    columns = (corpus.valid[:, :-1], labels.kind, labels.domain, labels.statement, labels.position)
-    words, kinds, domains, statements, places = (
-        column[:n_rows].flatten().numpy() for column in columns
-    )
-    positions = np.searchsorted(POSITION_EDGES, places, side="right")
-    return words, kinds, domains, statements, positions
+    statistics.update(routings)
+    return tuple(statistics.compute().values()) if routings else ()

@@ -2,22 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_rgb
-from matplotlib.patches import Patch
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sparse_transformers.utils.plots.style import GRID_COLOR, Style, new_axes
 
 FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
+LUMINANCE = (0.299, 0.587, 0.114)
+"""How much red, green and blue add to the brightness of a colour."""
+HATCHED: dict[str, Any] = {
+    "facecolor": "#F4F4F4",
+    "edgecolor": "#CCCCCC",
+    "hatch": "///",
+    "linewidth": 0,
+}
+"""How a cell without a number looks."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of points, with the interval of each point where it is known."""
+    """A line of points, with the interval of each point where it is known.
+
+    Attributes:
+        style: its colour, its marker and its name in the legend.
+        x: of its points.
+        y: of its points.
+        low: the lower end of each point's interval.
+        high: the upper end.
+        label: in the legend, instead of the style's.
+        dashed: whether the line is.
+    """
 
     style: Style
     x: Sequence[float]
@@ -25,7 +44,6 @@ class Curve:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     label: str | None = None
-    """Instead of the style's."""
     dashed: bool = False
 
 
@@ -198,38 +216,31 @@ def plot_table(
         cmap: a perceptually uniform colour map.
         ax: where to draw; None makes a new figure.
     """
+    import seaborn as sns  # slow to import
+
     ax = new_axes(ax)
     grid = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float)
     low, high = limits or (np.nanmin(grid), np.nanmax(grid))
-    norm = LogNorm(low, high) if log else Normalize(low, high)
-    image = ax.imshow(np.ma.masked_invalid(grid), cmap=cmap, norm=norm, aspect="auto")
-    for row, column in np.ndindex(grid.shape):
-        if np.isnan(grid[row, column]):
-            ax.add_patch(
-                plt.Rectangle(
-                    (column - 0.5, row - 0.5),
-                    1,
-                    1,
-                    facecolor="#F4F4F4",
-                    edgecolor="#CCCCCC",
-                    hatch="///",
-                    linewidth=0,
-                )
-            )
-            continue
-        luminance = np.dot(to_rgb(image.cmap(norm(grid[row, column]))), (0.299, 0.587, 0.114))
-        ax.text(
-            column,
-            row,
-            texts[row][column],
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            color="black" if luminance > 0.5 else "white",
-        )
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.tick_params(length=0, labelsize=8)
+    sns.heatmap(
+        grid,
+        mask=np.isnan(grid),
+        annot=np.array(texts),
+        fmt="",
+        annot_kws={"fontsize": 7.5},
+        norm=LogNorm(low, high) if log else Normalize(low, high),
+        cmap=cmap,
+        cbar=False,
+        xticklabels=columns,
+        yticklabels=rows,
+        ax=ax,
+    )
+    # White on a cell of middle brightness, as seaborn has it, is hard to read.
+    cells = ax.collections[-1].to_rgba(grid)[~np.isnan(grid)]
+    for text, cell in zip(ax.texts[-len(cells) :], cells, strict=True):
+        text.set_color("black" if np.dot(cell[:3], LUMINANCE) > 0.5 else "white")
+    for row, column in np.argwhere(np.isnan(grid)):
+        ax.add_patch(Rectangle((column, row), 1, 1, **HATCHED))
+    ax.tick_params(length=0, labelsize=8, labelrotation=0)
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(xlabel)
     return ax

@@ -1,5 +1,9 @@
-"""Where tokens go: from their class through the experts of one layer after another, as a graph."""
+"""Flows of tokens, from their class through the experts of one layer after another.
 
+`token_flow_graph` counts them; they can be drawn as a figure, or as an interactive page.
+"""
+
+import html
 from collections.abc import Mapping
 from itertools import cycle, pairwise
 from typing import TYPE_CHECKING
@@ -65,7 +69,7 @@ def plot_token_flow(
     graph: "DiGraph",
     *,
     min_share: float = 0.005,
-    title: str = "Where the tokens go",
+    title: str = "Flow of the tokens",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the stages as columns; the width of a line is the share of the tokens that take it.
@@ -130,8 +134,49 @@ def plot_token_flow(
     return ax
 
 
+def token_flow_page(graph: "DiGraph", title: str) -> str:
+    """A page with a Sankey diagram: hover over a flow to see its share, drag nodes to sort them.
+
+    The page holds plotly's code (some megabytes) and loads nothing. The same arguments give the
+    same page.
+
+    Args:
+        graph: as `token_flow_graph` makes it.
+        title: of the page and above the diagram.
+    """
+    import plotly.graph_objects as go
+
+    places = {node: place for place, node in enumerate(graph)}
+    colors = [color for _, color in zip(graph, cycle(COLORS), strict=False)]
+    sources, targets, shares = zip(*graph.edges(data="share"), strict=True)
+    flows = go.Sankey(
+        node={
+            "label": [
+                html.escape(f"{stage}: {label}", quote=False)
+                for (stage, _), label in graph.nodes(data="label")
+            ],
+            "color": colors,
+            "pad": 14,
+            "thickness": 16,
+        },
+        link={
+            "source": [places[source] for source in sources],
+            "target": [places[target] for target in targets],
+            "value": shares,
+            "color": [_translucent(colors[places[source]]) for source in sources],
+        },
+        valueformat=".1%",
+    )
+    heading = html.escape(title, quote=False)
+    figure = go.Figure(flows, {"title": {"text": heading}, "font": {"size": 13}})
+    page: str = figure.to_html(
+        include_plotlyjs=True, include_mathjax=False, div_id="flows", config={"displaylogo": False}
+    )
+    return page.replace("</head>", f"<title>{heading}</title></head>", 1)
+
+
 def _columns(graph: "DiGraph") -> dict[str, list[Node]]:
-    """The nodes of each stage from the top, near those that they get most tokens from."""
+    """The nodes of each stage from the top, near those that most of their tokens come from."""
     columns: dict[str, list[Node]] = {}
     for node in graph:
         columns.setdefault(node[0], []).append(node)
@@ -150,3 +195,9 @@ def _label(value: int | str) -> str:
     if not isinstance(value, int):
         return str(value)
     return NO_EXPERT if value == -1 else f"expert {value}"
+
+
+def _translucent(color: str) -> str:
+    """A colour such as "#0072B2" with 45% opacity."""
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.45)"

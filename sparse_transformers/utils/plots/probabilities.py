@@ -1,16 +1,15 @@
-"""Whether probabilities can be trusted, and where to cut them: drawn from computed numbers."""
+"""Calibration and thresholds of probabilities: drawn from numbers that were computed elsewhere."""
 
 from collections.abc import Sequence
 from itertools import cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from sparse_transformers.utils.metrics.calibration import CalibrationNull, ReliabilityDiagram
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice, ThresholdTable
 from sparse_transformers.utils.plots.base import Curve, plot_curves
-from sparse_transformers.utils.plots.style import COLORS, REFERENCE_COLOR, Style
+from sparse_transformers.utils.plots.style import COLORS, REFERENCE_COLOR, Style, new_axes
 from sparse_transformers.utils.plots.truthfulness import NO_MARKER, UNIT_LIMITS
 
 MEASURES = {
@@ -43,8 +42,7 @@ def plot_reliability(
         title: above the axes.
         ax: where to draw; None makes a new figure.
     """
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+    ax = new_axes(ax)
     bins = diagram.bins
     total = sum(each.count for each in bins)
     confidences = [each.confidence for each in bins]

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+
+from sparse_transformers.utils.plots.style import new_axes
 
 
 def plot_training(metrics: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -20,8 +21,7 @@ def plot_training(metrics: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
     """
     unit, train_steps, train_bits = _curve(metrics, "train_bits_per_")
     _, valid_steps, valid_bits = _curve(metrics, "valid_bits_per_")
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+    ax = new_axes(ax)
     ax.plot(train_steps, train_bits, color="C0", alpha=0.6, linewidth=1, label="training batches")
     ax.plot(valid_steps, valid_bits, color="C1", marker="o", markersize=4, label="validation")
     best = min(valid_bits)

@@ -1,4 +1,4 @@
-"""How well true is told from false: drawn from numbers that were computed elsewhere."""
+"""How well classifiers tell true from false: drawn from numbers that were computed elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -33,8 +33,8 @@ def plot_roc(
     """Draw ROC curves with their bands, the diagonal of chance, and the best curve possible.
 
     Args:
-        curves: by name of the arm, as `roc_with_band` computes them.
-        ceiling: the curve of the Bayes classifier on the same rows, where it is known.
+        curves: by name of the model, as `roc_with_band` computes them.
+        ceiling: the curve of the Bayes classifier on the same rows; None where it is not known.
         title: above the axes.
         ax: where to draw; None makes a new figure.
     """
@@ -66,7 +66,7 @@ def plot_confusion_matrix(
     title: str = "Confusion matrix",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how often each class was called what: counts, and shares of the true class as colour.
+    """Draw how often each class was predicted as each: counts, coloured by share of the true class.
 
     Args:
         counts: (classes, classes), a row for each true class; a row without counts is hatched.
@@ -120,12 +120,12 @@ def plot_metric_bars(
     xlabel: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one measure of several arms with intervals, and lines to hold them against.
+    """Draw one measure of several models with intervals, and reference values as lines.
 
     Args:
-        scores: by name of the arm, from the top.
+        scores: by name of the model, from the top.
         references: by name, such as the majority class or the Bayes ceiling.
-        colors: by name of the arm; None gives each its own.
+        colors: by name of the model; None gives each its own.
         title: above the axes.
         xlabel: what the measure is.
         ax: where to draw; None makes a new figure.

@@ -1,6 +1,4 @@
-"""Figures of experts show the numbers that they are given."""
-
-import math
+"""Figures of load and routing show the numbers that they are given."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -8,21 +6,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.expert_load import (
     plot_expert_load,
-    plot_expert_similarity,
     plot_routing_scores,
-    plot_specialization,
 )
 from sparse_transformers.utils.plots.style import COLORS
 
 PROBABILITIES = [[0.1, 0.9], [0.6, 0.4], [0.5, 0.5]]
 CHOSEN = [[False, True], [True, False], [True, True]]
-SCORES = {
-    "trained": {"token": Interval(0.5, 0.4, 0.6), "kind": Interval(0.2, 0.1, 0.3)},
-    "shuffled": {"kind": Interval(-0.01, -0.05, 0.04)},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -60,19 +51,23 @@ def test_many_experts_have_few_ticks():
     assert len(plot_expert_load({"a": np.ones(8)}).get_xticks()) >= 8
 
 
-def test_arm_keeps_the_colour_it_is_given():
+def test_variant_keeps_the_colour_it_is_given():
     ax = plot_expert_load({"b": [1.0, 1.0]}, colors={"a": "#111111", "b": "#222222"})
     assert to_hex(ax.patches[0].get_facecolor()) == "#222222"
-    with pytest.raises(ValueError, match="colors must have all arms, got none for b"):
+    with pytest.raises(ValueError, match="colors must have all variants, got none for b"):
         plot_expert_load({"a": [1.0], "b": [1.0]}, colors={"a": "#111111"})
 
 
 def test_routing_scores_show_words_probabilities_and_choices():
     ax = plot_routing_scores(PROBABILITIES, ["the", "<unk>", "$5"], CHOSEN)
-    assert np.array_equal(ax.images[0].get_array(), np.transpose(PROBABILITIES))
-    assert ax.images[0].get_clim() == (0, 0.9)
-    assert ax.collections[0].get_offsets().tolist() == [[0, 1], [1, 0], [2, 0], [2, 1]]
+    mesh, dots = ax.collections
+    assert np.array_equal(mesh.get_array(), np.transpose(PROBABILITIES))
+    assert mesh.get_clim() == (0, 0.9)
+    middles = [[0.5, 1.5], [1.5, 0.5], [2.5, 0.5], [2.5, 1.5]]
+    assert sorted(dots.get_offsets().tolist()) == middles
     assert [label.get_text() for label in ax.get_xticklabels()] == ["the", "<unk>", "$5"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1"]
+    assert {label.get_rotation() for label in ax.get_yticklabels()} == {0}
     assert legend_of(ax) == ["chosen"]
 
 
@@ -82,69 +77,18 @@ def test_words_are_drawn_as_they_are():
     assert not any(label.get_parse_math() for label in ax.get_xticklabels())
 
 
-def test_scores_stand_beside_their_controls_with_intervals():
-    ax = plot_specialization(SCORES)
-    trained, shuffled = ax.collections
-    assert trained.get_segments()[0][:, 0].tolist() == [0.4, 0.6]
-    assert trained.get_segments()[1][:, 0].tolist() == [0.1, 0.3]
-    assert shuffled.get_segments()[0][:, 0].tolist() == [-0.05, 0.04]
-    assert ax.lines[0].get_xdata().tolist() == [0.5, 0.2]
-    assert ax.lines[1].get_xdata().tolist() == [-0.01]
-    rows = [np.rint(line.get_ydata()).tolist() for line in ax.lines[:2]]
-    assert rows == [[0, 1], [1]]
-    assert ax.lines[0].get_ydata()[1] < ax.lines[1].get_ydata()[0]
-    assert [line.get_color() for line in ax.lines[:2]] == list(COLORS[:2])
-    assert [text.get_text() for text in ax.texts] == ["0.500", "0.200", "-0.010"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["token", "kind"]
-    assert legend_of(ax) == ["trained", "shuffled", "chance"]
-    assert ax.yaxis_inverted()
-
-
-def test_chance_is_marked_at_zero():
-    chance = next(
-        line for line in plot_specialization(SCORES).lines if line.get_label() == "chance"
-    )
-    assert chance.get_xdata() == [0, 0]
-
-
-def test_similarity_is_written_into_its_cells():
-    ax = plot_expert_similarity([[1, 0.25], [0.25, 1]])
-    assert [text.get_text() for text in ax.texts] == ["1.00", "0.25", "0.25", "1.00"]
-    assert ax.images[0].get_clim() == (0, 1)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1"]
-
-
-def test_negative_similarity_widens_the_scale():
-    ax = plot_expert_similarity([[1, -0.5], [-0.5, 1]], ["facts", "opinions"])
-    assert ax.images[0].get_clim() == (-0.5, 1)
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["facts", "opinions"]
-
-
-@pytest.mark.parametrize("missing", [None, math.nan])
-def test_missing_cells_are_hatched(missing):
-    ax = plot_expert_similarity([[1, 0.5], [missing, missing]])
-    assert [text.get_text() for text in ax.texts] == ["1.00", "0.50"]
-    assert [patch.get_xy() for patch in ax.patches] == [(-0.5, 0.5), (0.5, 0.5)]
-
-
-def test_cells_of_many_experts_have_no_numbers():
-    assert {text.get_text() for text in plot_expert_similarity(np.eye(17)).texts} == {""}
-
-
 @pytest.mark.parametrize(
     ("plot", "message"),
     [
-        (lambda: plot_expert_load({}), r"at least one arm, and as many experts in each, got \[\]"),
+        (
+            lambda: plot_expert_load({}),
+            r"at least one variant, and as many experts in each, got \[\]",
+        ),
         (lambda: plot_expert_load({"a": [1], "b": [1, 1]}), r"experts in each, got \[1, 2\]"),
         (lambda: plot_expert_load({"a": [-1, 2]}), "counts must be finite and not negative"),
         (lambda: plot_routing_scores([[1.0]], ["a", "b"], [[True]]), r"with 2 words, got \(1, 1\)"),
         (lambda: plot_routing_scores([], [], []), r"with 0 words, got \(0,\)"),
         (lambda: plot_routing_scores([[1.0]], ["a"], [True]), r"chosen must be \(1, 1\)"),
-        (lambda: plot_specialization({}), "scores must hold at least one score"),
-        (lambda: plot_specialization({"a": {}}), "scores must hold at least one score"),
-        (lambda: plot_expert_similarity([[1, 0]]), r"\(experts, experts\) and hold a number"),
-        (lambda: plot_expert_similarity([[None]]), r"\(experts, experts\) and hold a number"),
-        (lambda: plot_expert_similarity([[1]], ["a", "b"]), "names must hold 1, one for each"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_figure_is_made(plot, message):
@@ -154,13 +98,11 @@ def test_what_does_not_fit_is_refused_before_a_figure_is_made(plot, message):
 
 
 def test_plots_go_where_they_are_told():
-    _, axes = plt.subplots(1, 4)
+    _, axes = plt.subplots(1, 2)
     drawn = [
         plot_expert_load({"a": [1.0]}, title="0", ax=axes[0]),
         plot_routing_scores(PROBABILITIES, "abc", CHOSEN, title="1", ax=axes[1]),
-        plot_specialization(SCORES, title="2", ax=axes[2]),
-        plot_expert_similarity([[1.0]], title="3", ax=axes[3]),
     ]
     assert drawn == list(axes)
-    assert [ax.get_title() for ax in axes] == ["0", "1", "2", "3"]
+    assert [ax.get_title() for ax in axes] == ["0", "1"]
     assert len(plt.get_fignums()) == 1

@@ -89,16 +89,43 @@ def test_table_writes_its_texts_and_hatches_what_is_missing():
         log=True,
     )
     assert [text.get_text() for text in ax.texts] == ["one", "ten", "hundred"]
+    assert [text.get_position() for text in ax.texts] == [(0.5, 0.5), (0.5, 1.5), (1.5, 1.5)]
+    (mesh,) = ax.collections
+    assert mesh.get_array().tolist() == [[1.0, None], [10.0, 100.0]]
+    assert mesh.norm(10.0) == pytest.approx(0.5)  # the middle of 1 to 100, by the logarithm
     (hatched,) = ax.patches
-    assert hatched.get_xy() == (0.5, -0.5)
+    assert (hatched.get_xy(), hatched.get_width(), hatched.get_height()) == ((1, 0), 1, 1)
     assert hatched.get_hatch()
+
+
+def test_table_has_its_names_at_its_rows_and_columns_from_the_top():
+    ax = plot_table([[1.0, 2.0]] * 3, [["", ""]] * 3, rows="abc", columns="de", title="t")
+    for axis, names in ((ax.yaxis, "abc"), (ax.xaxis, "de")):
+        assert [label.get_text() for label in axis.get_ticklabels()] == list(names)
+        assert axis.get_ticklocs().tolist() == [place + 0.5 for place in range(len(names))]
+        assert {label.get_rotation() for label in axis.get_ticklabels()} == {0}
+    assert ax.yaxis_inverted()
+
+
+def test_table_is_coloured_within_its_limits():
+    options = {"rows": ["a"], "columns": ["b", "c"], "title": "t"}
+    drawn = [
+        plot_table([[1.0, 3.0]], [["", ""]], **options).collections[0],
+        plot_table([[1.0, 3.0]], [["", ""]], limits=(0.0, 4.0), **options).collections[0],
+    ]
+    assert [mesh.get_clim() for mesh in drawn] == [(1.0, 3.0), (0.0, 4.0)]
 
 
 def test_text_in_a_table_stands_out_from_its_cell():
     ax = plot_table(
-        [[0.0, 1.0]], [["dark", "light"]], rows=["a"], columns=["b", "c"], title="t", cmap="gray"
+        [[0.0, 0.48, 0.52, 1.0, None]],
+        [["0", "1", "2", "3", ""]],
+        rows=["a"],
+        columns="bcdef",
+        title="t",
+        cmap="gray",
     )
-    assert [text.get_color() for text in ax.texts] == ["white", "black"]
+    assert [text.get_color() for text in ax.texts] == ["white", "white", "black", "black"]
 
 
 def test_picture_shows_each_character_as_its_own_colour():

@@ -63,7 +63,7 @@ def test_ceiling_is_drawn_without_a_band():
 def test_confusion_matrix_writes_counts_and_shares_of_the_true_class():
     ax = plot_confusion_matrix([[30, 10], [0, 1200]], ["false", "true"])
     assert [text.get_text() for text in ax.texts] == ["30\n75%", "10\n25%", "0\n0%", "1,200\n100%"]
-    assert np.array_equal(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
+    assert np.array_equal(ax.collections[0].get_array(), [[0.75, 0.25], [0, 1]])
     rows = [label.get_text() for label in ax.get_yticklabels()]
     assert rows == ["false\n(n=40)", "true\n(n=1,200)"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")

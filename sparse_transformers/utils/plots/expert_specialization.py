@@ -1,0 +1,129 @@
+"""What experts have specialised in, and how alike they are: drawn from numbers computed before."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.plots.base import plot_table
+from sparse_transformers.utils.plots.expert_load import MOST_NUMBERED_EXPERTS, variant_colors
+from sparse_transformers.utils.plots.style import GRID_COLOR, MARKERS, finish, new_axes
+
+
+def plot_specialization(
+    scores: Mapping[str, Mapping[str, Interval]],
+    *,
+    colors: Mapping[str, str] | None = None,
+    title: str = "Specialization beside its controls",
+    xlabel: str = "chance-corrected mutual information of expert and class",
+    limits: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw scores with their intervals, those of one kind of class together; 0 is chance.
+
+    Args:
+        scores: by variant (the trained router, then its controls), by kind of class (such as
+            "token", "position"). A kind that a variant lacks was not measured, and is left out.
+        colors: of the variants.
+        title: above the axes.
+        xlabel: what the score is.
+        limits: of the horizontal axis; longer whiskers are cut there. None for those of the data.
+        ax: where to draw; None makes a new figure. A score needs some 0.13 inches of height.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    kinds = list(dict.fromkeys(kind for of_variant in scores.values() for kind in of_variant))
+    if not kinds:
+        raise ValueError(f"scores must hold at least one score, got {dict(scores)}")
+    drawn_colors = variant_colors(scores, colors)
+    ax = new_axes(ax)
+    distance = 0.84 / len(scores)
+    markers = dict(zip(scores, cycle(MARKERS), strict=False))
+    for nth, (name, intervals) in enumerate(scores.items()):
+        offset = (nth - (len(scores) - 1) / 2) * distance
+        places = np.array([kinds.index(kind) for kind in intervals]) + offset
+        estimates = np.array([each.estimate for each in intervals.values()])
+        lows = np.array([each.low for each in intervals.values()])
+        highs = np.array([each.high for each in intervals.values()])
+        if limits is not None:
+            lows, highs = lows.clip(min=limits[0]), highs.clip(max=limits[1])
+        ax.errorbar(
+            estimates,
+            places,
+            xerr=[estimates - lows, highs - estimates],
+            color=drawn_colors[name],
+            elinewidth=2,
+            marker=markers[name],
+            markersize=5,
+            linestyle="",
+            label=name,
+        )
+        for estimate, high, place in zip(estimates, highs, places, strict=True):
+            ax.annotate(
+                f"{estimate:.3f}",
+                (high, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=6.5,
+            )
+    ax.axvline(0, color="black", linestyle="--", linewidth=1, label="chance")
+    for border in range(1, len(kinds)):
+        ax.axhline(border - 0.5, color=GRID_COLOR, linewidth=0.8)
+    ax.set_yticks(range(len(kinds)), kinds)
+    ax.set_ylim(len(kinds) - 0.5, -0.5)
+    ax.margins(x=0.1)
+    if limits is not None:
+        ax.set_xlim(limits[0], limits[1] + 0.08 * (limits[1] - limits[0]))  # with room for numbers
+    return finish(ax, title, xlabel, "", grid="x")
+
+
+def plot_expert_similarity(
+    similarity: ArrayLike,
+    names: Sequence[str] | None = None,
+    *,
+    title: str = "Similarity of the experts",
+    xlabel: str = "expert",
+    ylabel: str = "expert",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table of experts by experts: how alike they are, or how often they act together.
+
+    Args:
+        similarity: (experts, experts), at most 1; None or NaN cells are hatched.
+        names: of the experts; their numbers by default.
+        title: above the axes.
+        xlabel: what the columns are.
+        ylabel: what the rows are.
+        ax: where to draw; None makes a new figure.
+
+    Raises:
+        ValueError: `similarity` is not square, or holds no number, or has not a name for each row.
+    """
+    table = np.asarray(similarity, dtype=float)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not np.isfinite(table).any():
+        raise ValueError(
+            f"similarity must be (experts, experts) and hold a number, got shape {table.shape}"
+        )
+    labels = [str(expert) for expert in range(len(table))] if names is None else list(names)
+    if len(labels) != len(table):
+        raise ValueError(f"names must hold {len(table)}, one for each expert, got {len(labels)}")
+    form = "{:.2f}" if len(table) <= MOST_NUMBERED_EXPERTS else ""
+    ax = plot_table(
+        [[None if np.isnan(cell) else float(cell) for cell in row] for row in table],
+        [[form.format(cell) for cell in row] for row in table],
+        rows=labels,
+        columns=labels,
+        title=title,
+        xlabel=xlabel,
+        limits=(min(0.0, float(np.nanmin(table))), 1.0),
+        ax=ax,
+    )
+    ax.set_ylabel(ylabel)
+    if max(map(len, labels)) > 3:
+        ax.set_xticks(ax.get_xticks(), labels, rotation=30, ha="right", rotation_mode="anchor")
+    return ax
