@@ -15,6 +15,7 @@ from sparse_transformers.experiments.efficiency_analysis.measure import Attentio
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.base import Curve, plot_curves, short_bytes
 from sparse_transformers.utils.plots.style import new_axes, new_figure, style_of
+from sparse_transformers.utils.report import number
 from sparse_transformers.utils.verdicts import spell
 
 MIB = 1 << 20
@@ -74,7 +75,7 @@ def draw_memory_table(scaling: AttentionScaling) -> Figure:
     )
     none_kept = costs.saving_no_scores.unstack(sort=False).iloc[:1]
     none_kept.index = ["no scores kept (this library, SDPA)"]
-    plot_numbers(pd.concat([none_kept, saving]), "{:.3g}×".format, ax=bottom)
+    plot_numbers(pd.concat([none_kept, saving]), _as_factor, ax=bottom)
     bottom.set_title(
         "Model, not measured: how many times less than keeping all scores? (hatched: not counted)",
         fontsize=10,
@@ -102,7 +103,7 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
         ax=left,
     )
     left.legend(fontsize=8)
-    plot_numbers(costs.fewer_flops.unstack(sort=False), "{:.2g}×".format, ax=right)
+    plot_numbers(costs.fewer_flops.unstack(sort=False), _as_factor, ax=right)
     right.set_title("How many times fewer than dense? (counted)", fontsize=10)
     right.set_xlabel("positions (hatched: not counted)")
     return figure
@@ -126,7 +127,7 @@ def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None 
     ]
     crossing = scaling.crossing("local", direction)
     found = (
-        f"the window is faster from {crossing.estimate:,.0f} positions on"
+        f"the window is faster from {crossing.estimate:,.0f} on"
         if math.isfinite(crossing.estimate)
         else "the window is not faster"
     )
@@ -140,6 +141,7 @@ def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None 
         ax=ax,
     )
     _legend_above_curves(ax)
+    ax.title.set_fontsize(9)
     if math.isfinite(crossing.estimate):
         ax.axvline(crossing.estimate, color=style_of("local").color, linewidth=1, linestyle=":")
     return ax
@@ -177,6 +179,10 @@ def _legend_above_curves(ax: Axes) -> None:
     low, high = ax.get_ylim()
     ax.set_ylim(low, high * 10)
     ax.legend(fontsize=7.5, loc="upper left")
+
+
+def _as_factor(value: float) -> str:
+    return f"{number(value)}×"
 
 
 def _with_exponent(label: str, exponent: Interval | None) -> str:

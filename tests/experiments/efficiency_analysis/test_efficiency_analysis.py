@@ -260,7 +260,7 @@ def test_figures_draw_what_was_measured(scaling):
     dense = forward.get_lines()[0]
     assert dense.get_xdata().tolist() == [64, 128, 256]
     assert dense.get_ydata()[-1] == pytest.approx(1e-4 * 256**2, rel=0.01)
-    assert forward.get_title() == "Forward: the window is faster from 100 positions on"
+    assert forward.get_title() == "Forward: the window is faster from 100 on"
     assert backward.get_legend().get_texts()[2].get_text().startswith("window of 16: length^1.00")
 
     growth = draw_memory_growth(scaling).axes[0]
