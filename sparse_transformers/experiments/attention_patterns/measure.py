@@ -227,7 +227,7 @@ def _time(
         repeats=settings.repeats,
         seed=seed,
     )
-    times = {DENSE: [], OURS: []}
+    times: dict[str, list[MedianTime]] = {DENSE: [], OURS: []}
     for row in benchmark.rows:  # in the order of the patterns
         times[row.arm].append(MedianTime(*(getattr(row, name) for name in TIMES)))
     return times[DENSE][0], times[OURS]

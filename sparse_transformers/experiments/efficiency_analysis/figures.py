@@ -162,7 +162,7 @@ def plot_numbers(
         values,
         norm=LogNorm(),
         cmap=cmap,
-        annot=values.map(spell_number),
+        annot=values.map(spell_number, na_action="ignore"),
         fmt="",
         annot_kws={"size": 7.5},
         cbar=False,

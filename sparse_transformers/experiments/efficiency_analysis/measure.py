@@ -217,10 +217,9 @@ def _time(
 def _measure_memory(
     settings: AttentionScalingSettings, seq_len: int, seed: int
 ) -> list[PeakMemory]:
-    attends = {}
+    attends = {"dense": _build(DENSE, Causal(), seq_len), **_sparse(settings, seq_len, seed)}
     if seq_len <= settings.longest_stored:
-        attends["stored"] = _attend_storing_scores
-    attends |= {"dense": _build(DENSE, Causal(), seq_len), **_sparse(settings, seq_len, seed)}
+        attends = {"stored": _attend_storing_scores, **attends}
     workload = Workload.draw(
         seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
     )
