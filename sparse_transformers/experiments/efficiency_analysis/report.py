@@ -113,11 +113,8 @@ def _growth(scaling: AttentionScaling) -> str:
     """Which exponents differ from what the pairs alone would give."""
     differences, vague = {}, []
     for direction, attention in product(DIRECTIONS, scaling.timed()):
-        exponent, expected = (
-            scaling.time_exponent(attention, direction),
-            EXPECTED_EXPONENTS[attention],
-        )
-        label = _label(scaling, attention, direction)
+        exponent = scaling.time_exponent(attention, direction)
+        label, expected = _label(scaling, attention, direction), EXPECTED_EXPONENTS[attention]
         if exponent and exponent.high - exponent.low > VAGUE:
             vague.append(f"{label}, {_exponent(exponent)}")
         elif exponent:
@@ -154,15 +151,9 @@ def _control(scaling: AttentionScaling) -> str:
 
 def _longest(scaling: AttentionScaling, attention: str) -> str:
     speedups = scaling.speedups(attention, "forward")
-    label, speedup = scaling.label(attention), Interval(*speedups.iloc[-1])
+    speedup, words = Interval(*speedups.iloc[-1]), {"above": "faster than", "below": "slower than"}
     found = compare(
-        label,
-        "dense SDPA",
-        speedup,
-        bound=1,
-        above="faster than",
-        below="slower than",
-        form="{:.2f}×",
+        scaling.label(attention), "dense SDPA", speedup, bound=1, form="{:.2f}×", **words
     )
     return f"{speedups.index[-1]:,} positions, forward: {found}"
 
@@ -176,9 +167,9 @@ def _memory(scaling: AttentionScaling) -> str:
         f"Forward and backward, the window holds {percent(abs(ratio - 1))} {saving} memory than "
         f"dense SDPA at {longest:,} positions; neither keeps scores."
     )
-    both = peaks.loc[["stored", "local"]].dropna(axis=1) if "stored" in peaks.index else None
-    if both is None:
+    if "stored" not in peaks.index:
         return found
+    both = peaks.loc[["stored", "local"]].dropna(axis=1)
     stored = both.loc["stored"].iloc[-1] / both.loc["local"].iloc[-1]
     return (
         f"{found} Dense attention that stores its scores holds {times(stored)} as much as the "
