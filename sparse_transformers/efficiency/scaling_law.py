@@ -1,66 +1,59 @@
-"""What timings say: how much faster one thing is, how both grow, and where they cross."""
+"""What timings say: how much faster one thing is, how a cost grows, and where two curves cross."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from sparse_transformers.utils.metrics.significance import Interval
+
 CONFIDENCE = 0.95
+TIMES = ["lower_quartile_ms", "median_ms", "upper_quartile_ms"]
+"""The columns of a table of timings."""
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """`value = factor * length ** exponent`, fitted to logarithms by least squares.
-
-    Attributes:
-        exponent: the slope in a log-log plot: 1 is linear growth, 2 is quadratic.
-        low: lower end of the 95% confidence interval of the exponent.
-        high: upper end of it.
-        factor: the value at length 1.
-        n_lengths: how many lengths it was fitted to.
-    """
-
-    exponent: float
-    low: float
-    high: float
-    factor: float
-    n_lengths: int
-
-
-def speedup_interval(
-    quartiles: tuple[float, float], other: tuple[float, float]
-) -> tuple[float, float]:
-    """The least and the most that the quartiles of two timings allow for how much faster one is.
+def speedups(ours: pd.DataFrame, others: "pd.DataFrame | pd.Series") -> pd.DataFrame:
+    """How many times as fast one thing is as another, row by row.
 
     Args:
-        quartiles: lower and upper quartile of the time of what may be faster.
-        other: those of what it is compared with.
+        ours: the columns `TIMES` of what may be faster; NaN where it was not measured.
+        others: the same of what it is compared with, or one row for all.
+
+    Returns:
+        By the medians (`estimate`), and the least and the most that the quartiles of both allow
+        (`low`, `high`).
     """
-    return other[0] / quartiles[1], other[1] / quartiles[0]
+    return pd.DataFrame(
+        {
+            "estimate": others["median_ms"] / ours["median_ms"],
+            "low": others["lower_quartile_ms"] / ours["upper_quartile_ms"],
+            "high": others["upper_quartile_ms"] / ours["lower_quartile_ms"],
+        }
+    )
 
 
-def fit_power_law(lengths: Sequence[float], values: Sequence[float]) -> PowerLaw | None:
-    """The power law through the points; None for fewer than three, which leave no spread to judge.
+def fit_exponent(lengths: Sequence[float], values: Sequence[float]) -> Interval | None:
+    """The `exponent` of `value = factor * length ** exponent`: 1 is linear growth, 2 quadratic.
 
-    The interval is that of the regression slope (Student's t), so it holds the scatter about the
-    line, whether from noise or from a curve that is no power law.
+    It is the slope between logarithms by least squares. Its 95% interval is that of a regression
+    (Student's t), so it holds the scatter about the line, whether from noise or from a curve that
+    is no power law.
+
+    Returns:
+        None for fewer than three points, which leave no scatter to judge.
     """
     if len(lengths) < 3:
         return None
     fit = stats.linregress(np.log(lengths), np.log(values))
     half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(lengths) - 2) * fit.stderr
-    return PowerLaw(
-        exponent=float(fit.slope),
-        low=float(fit.slope - half_width),
-        high=float(fit.slope + half_width),
-        factor=math.exp(fit.intercept),
-        n_lengths=len(lengths),
+    return Interval(
+        float(fit.slope), float(fit.slope - half_width), float(fit.slope + half_width), CONFIDENCE
     )
 
 
-def crossing_length(lengths: Sequence[int], advantages: Sequence[float]) -> float | None:
+def crossing_length(lengths: Sequence[int], advantages: Sequence[float]) -> float:
     """The length from which on the advantage stays above 1.
 
     Between two measured lengths it is read off a straight line in the log-log plot. It is the first
@@ -68,13 +61,13 @@ def crossing_length(lengths: Sequence[int], advantages: Sequence[float]) -> floa
 
     Args:
         lengths: rising.
-        advantages: at each length, how many times as fast one variant is as the other.
+        advantages: at each length, how many times as fast one thing is as the other.
 
     Returns:
-        None if the advantage is at most 1 at the last length.
+        Infinity if the advantage is at most 1 at the last length.
     """
     if advantages[-1] <= 1:
-        return None
+        return math.inf
     after = len(advantages) - 1
     while after > 0 and advantages[after - 1] > 1:
         after -= 1

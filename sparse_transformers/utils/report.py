@@ -5,8 +5,6 @@ from collections.abc import Sequence
 NOT_MEASURED = "not measured"
 NO_VALUE = "–"
 """In a cell of a table that cannot have a number."""
-NOTEWORTHY = 0.05
-"""A smaller difference in speed is not called one."""
 
 
 def prose(text: str) -> str:
@@ -73,24 +71,6 @@ def join(names: Sequence[str]) -> str:
     if len(names) < 2:
         return names[0] if names else "none"
     return ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def compare_speed(speedup: float, interval: tuple[float, float], other: str) -> str:
-    """A verdict on how fast something is beside something else, as what it does.
-
-    Args:
-        speedup: how many times as fast as the other.
-        interval: what the spread of the timings allows. If it holds 1, there is no verdict.
-        other: what it is compared with.
-    """
-    low, high = interval
-    if low <= 1 <= high:
-        return f"is neither faster nor slower than {other} beyond the spread of the timings"
-    if abs(speedup - 1) < NOTEWORTHY:
-        return f"is about as fast as {other}"
-    if speedup > 1:
-        return f"runs {number(speedup, 2)} times as fast as {other}"
-    return f"takes {number(1 / speedup, 2)} times as long as {other}"
 
 
 def compare_losses(differences: Sequence[float], other: str) -> str:

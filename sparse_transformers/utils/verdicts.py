@@ -65,29 +65,33 @@ def compare(
     other: str,
     difference: Interval,
     *,
+    bound: float = 0.0,
     above: str = "above",
     below: str = "below",
     form: str = "{:+.3f}",
     unit: str = "",
 ) -> str:
-    """One sentence about the difference of two variants, with its limits.
+    """One sentence about the difference or the ratio of two variants, with its limits.
 
     Args:
         subject: what is compared.
         other: what it is compared with.
-        difference: subject less other.
-        above: the words for a difference above 0, such as "more accurate than".
-        below: the words for one below 0.
+        difference: subject less other; or their ratio, if `bound` is 1.
+        bound: where both are alike.
+        above: the words for a difference above the bound, such as "more accurate than".
+        below: the words for one below it.
         form: how a number is written.
         unit: of the numbers.
 
     >>> compare("a", "b", Interval(0.5, 0.2, 0.8), above="slower than", unit="ms", form="{:+.1f}")
     'a is slower than b: +0.5 ms [+0.2, +0.8].'
+    >>> compare("a", "b", Interval(1.1, 0.9, 1.4), bound=1, above="faster than", form="{:.1f}×")
+    'A difference between a and b is not shown: 1.1× [0.9×, 1.4×].'
     """
     found = f"{spell(difference, form, unit)}."
     words = {ABOVE: f"{subject} is {above} {other}", BELOW: f"{subject} is {below} {other}"}
     words[NOT_SHOWN] = f"A difference between {subject} and {other} is not shown"
-    return f"{words[verdict(difference)]}: {found}"
+    return f"{words[verdict(difference, bound)]}: {found}"
 
 
 def compare_paired(

@@ -5,7 +5,6 @@ import pytest
 from sparse_transformers.utils.report import (
     bullets,
     compare_losses,
-    compare_speed,
     image,
     join,
     number,
@@ -70,20 +69,6 @@ def test_percentage_is_not_rounded_to_all_or_nothing(share, expected):
 )
 def test_names_are_joined(names, expected):
     assert join(names) == expected
-
-
-@pytest.mark.parametrize(
-    ("speedup", "interval", "expected"),
-    [
-        (3.0, (2.5, 3.5), "runs 3.0 times as fast as dense"),
-        (0.5, (0.4, 0.6), "takes 2.0 times as long as dense"),
-        (1.5, (0.95, 2.0), "is neither faster nor slower than dense beyond the spread"),
-        (0.7, (0.5, 1.05), "is neither faster nor slower than dense beyond the spread"),
-        (1.03, (1.02, 1.04), "is about as fast as dense"),
-    ],
-)
-def test_speed_verdict_follows_the_interval(speedup, interval, expected):
-    assert compare_speed(speedup, interval, "dense").startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,11 @@ SECTION = Section(
             report.describe_costs,
         ),
         Part(
-            "How far back does a token hear?",
+            "From how far back can information arrive?",
             "reach.png",
             figures.draw_reach,
             report.describe_reach,
         ),
     ],
+    summary=report.summarise,
 )

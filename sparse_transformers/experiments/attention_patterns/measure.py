@@ -1,17 +1,17 @@
-"""What the patterns allow, what they cost, and how far a token hears through several layers."""
+"""What the patterns allow, what they cost, and from how far back information arrives."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 
 from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
 from sparse_transformers.efficiency.attention_implementations import DENSE, OURS
-from sparse_transformers.efficiency.comparison import Direction
 from sparse_transformers.efficiency.costs import attention_cost
-from sparse_transformers.efficiency.scaling_law import speedup_interval
+from sparse_transformers.efficiency.scaling_law import TIMES, speedups
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
     AttentionSinks,
@@ -26,6 +26,8 @@ from sparse_transformers.models.attention_patterns import (
     RandomSparse,
     Strided,
 )
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.records import to_frame
 
 ALLOWED, FORBIDDEN, FUTURE = "#", ".", " "
 """How a picture shows a pair: allowed, forbidden by the pattern, forbidden because it is later."""
@@ -37,7 +39,7 @@ class PatternSurveySettings:
 
     Attributes:
         picture_len: positions in the picture of a pattern.
-        reach_len: positions for the question who hears whom.
+        reach_len: positions for the question which tokens can influence the last one.
         max_layers: how many layers to stack for it.
         measured_len: positions for costs and times.
         n_heads: of the measured attention.
@@ -55,27 +57,12 @@ class PatternSurveySettings:
 
 
 @dataclass(frozen=True)
-class AttentionRow:
-    """A row of `benchmark_attention`, which explains its columns; `arm` is the implementation."""
+class MedianTime:
+    """Median and quartiles of repeated timings; None for what could not be timed."""
 
-    arm: str
-    pattern: str
-    seq_len: int
-    direction: Direction
-    theoretical_speedup: float
-    fill: float | None
-    median_ms: float | None = None
-    lower_quartile_ms: float | None = None
-    upper_quartile_ms: float | None = None
-    speedup: float | None = None
-    sparse_efficiency: float | None = None
-    not_measured: str | None = None
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "AttentionRow":
-        """The columns that are kept here."""
-        columns = {**row, "arm": row["implementation"]}
-        return cls(**{field.name: columns[field.name] for field in fields(cls)})
+    lower_quartile_ms: float | None
+    median_ms: float | None
+    upper_quartile_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +77,7 @@ class SurveyedPattern:
         allowed_pairs: pairs that the rule allows, over all heads.
         computed_pairs: pairs inside the tiles that the kernel visits.
         dense_pairs: pairs of dense causal attention.
-        timing: the tiled kernel on this pattern, and its speed-up over dense SDPA.
+        timing: the tiled kernel on this pattern.
         layers_needed: for each position, after how many layers the last token depends on it:
             0 for the last token itself, None if `max_layers` do not suffice.
     """
@@ -102,56 +89,61 @@ class SurveyedPattern:
     allowed_pairs: int
     computed_pairs: int
     dense_pairs: int
-    timing: AttentionRow
+    timing: MedianTime
     layers_needed: tuple[int | None, ...]
-
-    @property
-    def sparsity(self) -> float:
-        """The share of dense causal attention that is skipped."""
-        return 1 - self.allowed_pairs / self.dense_pairs
-
-    @property
-    def fill(self) -> float:
-        """Allowed pairs per computed pair."""
-        return self.allowed_pairs / self.computed_pairs
-
-    @property
-    def theoretical_speedup(self) -> float:
-        """Dense pairs per allowed pair."""
-        return self.dense_pairs / self.allowed_pairs
-
-    @property
-    def tile_speedup(self) -> float:
-        """Dense pairs per computed pair."""
-        return self.dense_pairs / self.computed_pairs
-
-    def share_reached(self, n_layers: int) -> float:
-        """The share of all positions that the last token depends on after `n_layers` layers."""
-        reached = sum(each is not None and each <= n_layers for each in self.layers_needed)
-        return reached / len(self.layers_needed)
-
-    def tokens_back(self, n_layers: int) -> int:
-        """How far before the last token the earliest position is that it depends on."""
-        return max(
-            len(self.layers_needed) - 1 - position
-            for position, needed in enumerate(self.layers_needed)
-            if needed is not None and needed <= n_layers
-        )
 
 
 @dataclass(frozen=True)
 class PatternSurvey:
-    """All patterns, side by side."""
+    """All patterns, side by side.
+
+    Attributes:
+        settings: as given.
+        dense: PyTorch's dense causal attention, timed in the same run.
+        patterns: in the order in which they are shown.
+    """
 
     settings: PatternSurveySettings
-    dense: AttentionRow
-    """PyTorch's dense causal attention, timed in the same run."""
+    dense: MedianTime
     patterns: tuple[SurveyedPattern, ...]
 
-    def speedup_interval(self, pattern: SurveyedPattern) -> tuple[float, float] | None:
-        """The speed-ups that the quartiles of both timings allow; None if one was not measured."""
-        ours, dense = _quartiles(pattern.timing), _quartiles(self.dense)
-        return None if ours is None or dense is None else speedup_interval(ours, dense)
+    def frame(self) -> pd.DataFrame:
+        """What was counted and measured, with a row for each pattern; NaN if it was not timed.
+
+        `skipped` is a share of the dense pairs, `fill` one of the computed pairs. `pair_limit` is
+        the speed-up if every skipped pair saved its cost, `tile_limit` if every tile did that is
+        not visited. The measured speed-up over dense SDPA (`estimate`) has the limits `low` and
+        `high`, which the quartiles of both timings allow.
+        """
+        pairs = to_frame(self.patterns).set_index("name")
+        times = to_frame(pairs.timing)[TIMES].astype(float).set_index(pairs.index)
+        return speedups(times, to_frame([self.dense]).iloc[0]).assign(
+            median_ms=times.median_ms,
+            skipped=1 - pairs.allowed_pairs / pairs.dense_pairs,
+            fill=pairs.allowed_pairs / pairs.computed_pairs,
+            pair_limit=pairs.dense_pairs / pairs.allowed_pairs,
+            tile_limit=pairs.dense_pairs / pairs.computed_pairs,
+        )
+
+    def speedups(self) -> dict[str, Interval]:
+        """The speed-ups over dense SDPA that were measured, by pattern."""
+        measured = self.frame()[["estimate", "low", "high"]].dropna()
+        return {name: Interval(*limits) for name, *limits in measured.itertuples()}
+
+    def layers_needed(self) -> pd.DataFrame:
+        """After how many layers the last token depends on another; NaN if it never does.
+
+        A column for each pattern, a row for each number of tokens before the last one, the
+        farthest first.
+        """
+        distances = range(self.settings.reach_len - 1, -1, -1)
+        columns = {each.name: each.layers_needed for each in self.patterns}
+        return pd.DataFrame(columns, index=distances, dtype=float)
+
+    def shares_reached(self) -> pd.DataFrame:
+        """Which share of all tokens can influence the last: a row for each pattern, by layers."""
+        needed, layers = self.layers_needed(), range(1, self.settings.max_layers + 1)
+        return pd.DataFrame({n: (needed <= n).mean() for n in layers})
 
 
 def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]:
@@ -190,14 +182,44 @@ def survey_patterns(
         seed: of the random patterns and of the tensors that are timed.
         say: is told what comes next.
     """
+    say(f"timing every pattern at {settings.measured_len:,} positions")
+    measured = example_patterns(settings.measured_len, seed)
+    dense, timings = _time(list(measured.values()), settings, seed)
+
     say("pictures, and what reaches the last token")
     pictures = example_patterns(settings.picture_len, seed)
     reaching = example_patterns(settings.reach_len, seed)
-    measured = example_patterns(settings.measured_len, seed)
+    surveyed = []
+    for (name, pattern), timing in zip(measured.items(), timings, strict=True):
+        cost = attention_cost(
+            pattern, settings.measured_len, settings.n_heads, settings.head_dim, causal=True
+        )
+        picture = pictures[name] & Causal()
+        allowed, earlier = (
+            rule.allowed_pairs(settings.picture_len) for rule in (picture, Causal())
+        )
+        surveyed.append(
+            SurveyedPattern(
+                name=name,
+                picture=_picture(picture, settings.picture_len),
+                picture_density=allowed / earlier,
+                measured_pattern=repr(pattern),
+                allowed_pairs=cost.allowed_pairs,
+                computed_pairs=cost.computed_pairs,
+                dense_pairs=cost.dense_pairs,
+                timing=timing,
+                layers_needed=_layers_needed(reaching[name] & Causal(), settings),
+            )
+        )
+    return PatternSurvey(settings, dense, tuple(surveyed))
 
-    say(f"timing {len(measured)} patterns at {settings.measured_len:,} positions")
+
+def _time(
+    patterns: list[AttentionPattern], settings: PatternSurveySettings, seed: int
+) -> tuple[MedianTime, list[MedianTime]]:
+    """Dense SDPA and the tiled kernel on each pattern, taking turns."""
     benchmark = benchmark_attention(
-        list(measured.values()),
+        patterns,
         [settings.measured_len],
         settings.n_heads,
         settings.head_dim,
@@ -205,56 +227,23 @@ def survey_patterns(
         repeats=settings.repeats,
         seed=seed,
     )
-    rows = [AttentionRow.of(row) for row in benchmark.rows]
-    dense = next(row for row in rows if row.arm == DENSE)
-    timings = [row for row in rows if row.arm == OURS]  # one for each pattern, in order
-
-    surveyed = []
-    for (name, pattern), timing in zip(measured.items(), timings, strict=True):
-        causal = pattern & Causal()
-        cost = attention_cost(causal, settings.measured_len, settings.n_heads, settings.head_dim)
-        picture = pictures[name] & Causal()
-        surveyed.append(
-            SurveyedPattern(
-                name=name,
-                picture=_picture(picture, settings.picture_len),
-                picture_density=picture.allowed_pairs(settings.picture_len)
-                / Causal().allowed_pairs(settings.picture_len),
-                measured_pattern=repr(pattern),
-                allowed_pairs=cost.allowed_pairs,
-                computed_pairs=cost.computed_pairs,
-                dense_pairs=cost.dense_pairs,
-                timing=timing,
-                layers_needed=_layers_needed(
-                    reaching[name] & Causal(), settings.reach_len, settings.max_layers
-                ),
-            )
-        )
-    return PatternSurvey(settings, dense, tuple(surveyed))
-
-
-def _quartiles(row: AttentionRow) -> tuple[float, float] | None:
-    if row.lower_quartile_ms is None or row.upper_quartile_ms is None:
-        return None
-    return row.lower_quartile_ms, row.upper_quartile_ms
+    times: dict[str, list[MedianTime]] = {DENSE: [], OURS: []}
+    for row in benchmark.rows:  # in the order of the patterns
+        times[row["implementation"]].append(MedianTime(*(row[name] for name in TIMES)))
+    return times[DENSE][0], times[OURS]
 
 
 def _picture(pattern: AttentionPattern, seq_len: int) -> tuple[str, ...]:
-    earlier = Causal().mask(seq_len).tolist()
-    return tuple(
-        "".join(
-            ALLOWED if allowed else FORBIDDEN if is_earlier else FUTURE
-            for allowed, is_earlier in zip(allowed_row, earlier_row, strict=True)
-        )
-        for allowed_row, earlier_row in zip(pattern.mask(seq_len).tolist(), earlier, strict=True)
-    )
+    forbidden = np.where(Causal().mask(seq_len), FORBIDDEN, FUTURE)
+    characters = np.where(pattern.mask(seq_len), ALLOWED, forbidden)
+    return tuple("".join(row) for row in characters)
 
 
 def _layers_needed(
-    pattern: AttentionPattern, seq_len: int, max_layers: int
+    pattern: AttentionPattern, settings: PatternSurveySettings
 ) -> tuple[int | None, ...]:
     """After how many layers the last token depends on each position."""
-    reached = torch.stack([pattern.reach(seq_len, n)[-1] for n in range(max_layers + 1)])
-    first = reached.int().argmax(0).tolist()
-    ever = reached.any(0).tolist()
+    layers = range(settings.max_layers + 1)
+    reached = torch.stack([pattern.reach(settings.reach_len, n)[-1] for n in layers])
+    first, ever = reached.int().argmax(0).tolist(), reached.any(0).tolist()
     return tuple(n if is_reached else None for n, is_reached in zip(first, ever, strict=True))

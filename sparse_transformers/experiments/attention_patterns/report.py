@@ -1,184 +1,118 @@
 """A pattern survey in words: every verdict follows from its numbers."""
 
-from sparse_transformers.experiments.attention_patterns.measure import (
-    PatternSurvey,
-    SurveyedPattern,
-)
+from sparse_transformers.experiments.attention_patterns.measure import PatternSurvey
 from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.report import (
     NOT_MEASURED,
     bullets,
-    compare_speed,
     join,
     number,
     percent,
+    plural,
     prose,
     table,
     times,
 )
+from sparse_transformers.utils.verdicts import list_by_verdict, spell
 
 MOSTLY_WASTED = 0.25
 """Tiles less full than this are pointed out."""
+SPEEDUP = "{:.2f}×"
+
+
+def findings(survey: PatternSurvey) -> list[str]:
+    """Which patterns are faster than dense attention, and which hide parts of the text."""
+    needed, last = survey.layers_needed(), survey.settings.max_layers
+    hiding = [style_of(name).label for name in needed if needed[name].isna().any()]
+    farthest = (needed.local <= last).idxmax()
+    return [
+        _speeds(survey),
+        f"After {plural(last, 'layer')} the last of {len(needed)} tokens cannot depend on all "
+        f"others with: {join(hiding)}. The local window reaches {farthest} tokens back (counted).",
+    ]
 
 
 def describe_pictures(survey: PatternSurvey) -> str:
     """What each pattern allows."""
     settings = survey.settings
-    rows = [
-        (_label(each), f"`{each.measured_pattern}`", percent(each.sparsity))
-        for each in survey.patterns
-    ]
+    rows = [(style_of(each.name).label, f"`{each.measured_pattern}`") for each in survey.patterns]
     return "\n\n".join(
         [
             prose(f"""
-            An attention pattern is a rule: may the token at position *q* (the query) look at the
-            token at position *k* (the key)? Each pattern is made causal with `& Causal()`, so no
-            token sees a later one. The pictures show {settings.picture_len} tokens. The patterns
-            grow with the length, so that those of {settings.measured_len:,} positions, measured
-            below, look the same."""),
-            table(
-                ("pattern", f"as Python, at {settings.measured_len:,} positions", "skipped"), rows
-            ),
-            prose("""
-            *Skipped* is the share of the pairs of dense causal attention that the rule leaves out
-            (counted)."""),
+            A pattern is a rule: may the token at one position (the query) attend to that at another
+            (the key)? Made causal with `& Causal()`, it hides all later tokens. The pictures show
+            {settings.picture_len} tokens; the patterns grow with the length:"""),
+            table(("pattern", f"as Python, at {settings.measured_len:,} positions"), rows),
         ]
     )
 
 
 def describe_costs(survey: PatternSurvey) -> str:
     """What skipping brings."""
-    settings = survey.settings
-    headers = (
-        "pattern",
-        "skipped (counted)",
-        "limit by pairs (counted)",
-        "limit by tiles (counted)",
-        "measured speed-up",
-        "measured ms",
-        "tile fill (counted)",
-    )
-    rows = [
-        (
-            _label(each),
-            percent(each.sparsity),
-            times(each.theoretical_speedup),
-            times(each.tile_speedup),
-            times(each.timing.speedup),
-            number(each.timing.median_ms),
-            percent(each.fill),
-        )
-        for each in survey.patterns
+    fill = survey.frame().fill
+    wasted = [
+        f"{style_of(str(name)).label} ({percent(share)} full)"
+        for name, share in fill[fill < MOSTLY_WASTED].items()
     ]
-    dense = next(each for each in survey.patterns if each.name == "dense")
     return "\n\n".join(
         [
-            prose(f"""
-            If every skipped pair saved its cost, attention would speed up by the *limit by pairs*.
-            A kernel works on tiles, though, and computes a whole tile for the sake of one allowed
-            pair: the *limit by tiles* counts that. *Tile fill* is the share of the computed pairs
-            that were wanted. The measurement is the forward pass over {settings.measured_len:,}
-            positions, {settings.n_heads} heads of {settings.head_dim}, median of
-            {settings.repeats}; PyTorch's dense `scaled_dot_product_attention` (SDPA), which took
-            turns with the patterns, needs {number(survey.dense.median_ms)} ms."""),
-            table(headers, rows),
-            bullets(_verdicts(survey)),
-            prose(f"""
-            The line "dense" is the tiled kernel on a pattern that skips nothing, which shows what
-            the tiles themselves cost: it {_speed(survey, dense)}."""),
+            summarise(survey),
+            bullets([f"Most of what is computed is thrown away with: {join(wasted)}."]),
             prose("""
-            **Limits.** Random numbers on one machine, one length, one sequence, no gradients; the
-            next section varies the length and adds the backward pass. The tiles are this
-            library's: another kernel has other limits."""),
+            **Limits.** Random numbers, one machine, one length, one sequence, no gradients. The
+            tiles are this library's: another kernel has other limits."""),
         ]
     )
 
 
 def describe_reach(survey: PatternSurvey) -> str:
     """How far information travels."""
-    last = survey.settings.max_layers
-    layers = sorted({1, 2, -(-last // 2), last})
-    headers = (
-        "pattern",
-        *(f"{n} layer{'s' * (n > 1)}" for n in layers),
-        f"farthest token back after {last}",
-    )
+    return prose("""
+        A token that the rule hides can still have an influence, through a token that may attend to
+        it, one layer further on. The figure follows exactly from the rules. **Limits.** This is
+        what *can* arrive, not what a trained model passes on.""")
+
+
+def summarise(survey: PatternSurvey) -> str:
+    """Theory beside measurement."""
+    settings, speedups = survey.settings, survey.speedups()
     rows = [
         (
-            _label(each),
-            *(percent(each.share_reached(n)) for n in layers),
-            f"{each.tokens_back(last):,}",
+            style_of(str(name)).label,
+            times(row.pair_limit),
+            times(row.tile_limit),
+            spell(speedups[name], SPEEDUP) if name in speedups else NOT_MEASURED,
+            number(row.median_ms) if name in speedups else NOT_MEASURED,
         )
-        for each in survey.patterns
+        for name, row in survey.frame().iterrows()
     ]
-    complete = [_label(each) for each in survey.patterns if each.share_reached(last) == 1]
-    partial = [_label(each) for each in survey.patterns if each.share_reached(last) < 1]
-    window = next(each for each in survey.patterns if each.name == "local")
     return "\n\n".join(
         [
             prose(f"""
-            A token that is out of sight is not out of reach: it may be seen by a token that is
-            seen, one layer further on. The table says which share of {survey.settings.reach_len}
-            tokens can influence the last one after so many layers. It follows exactly from the
-            rules; nothing is trained."""),
-            table(headers, rows),
-            bullets(
-                [
-                    f"The last token can depend on the whole text after {last} layers with: "
-                    f"{join(complete)}. Parts of it stay out of reach with: {join(partial)}.",
-                    f"With the local window information gets {window.tokens_back(1):,} tokens back "
-                    f"in one layer and {window.tokens_back(last):,} in {last}.",
-                ]
-            ),
-            prose("**Limits.** Reach is what *can* arrive, not what a trained model passes on."),
+            Speed-up over PyTorch's dense causal SDPA ({number(survey.dense.median_ms)} ms): the
+            limit if every skipped pair saved its cost, the limit of a kernel that computes whole
+            tiles, and the measurement with what the quartiles allow; {settings.measured_len:,}
+            positions, {plural(settings.n_heads, "head")} of {settings.head_dim}, forward, median of
+            {settings.repeats}:"""),
+            table(("pattern", "limit by pairs", "limit by tiles", "measured", "ms"), rows),
         ]
     )
 
 
-def _verdicts(survey: PatternSurvey) -> list[str]:
-    timed = [
-        each
-        for each in survey.patterns
-        if each.name != "dense" and survey.speedup_interval(each) is not None
+def _speeds(survey: PatternSurvey) -> str:
+    speedups, limits = survey.speedups(), survey.frame().pair_limit
+    sparse = {style_of(name).label: each for name, each in speedups.items() if name != "dense"}
+    if not sparse:
+        return "No sparse pattern was timed."
+    what = f"the speed of dense SDPA at {survey.settings.measured_len:,} positions"
+    ranked = sorted(speedups.keys() - {"dense"}, key=lambda name: speedups[name].estimate)
+    extremes = [
+        f"The {which} is {style_of(name).label}: {spell(speedups[name], SPEEDUP)}, where its pairs "
+        f"would allow {times(limits[name])}"
+        for which, name in (("fastest", ranked[-1]), ("slowest", ranked[0]))
     ]
-    if not timed:
-        return ["No sparse pattern was timed."]
-    groups: dict[str, list[str]] = {"faster": [], "slower": [], "neither": []}
-    for each in timed:
-        low, high = survey.speedup_interval(each) or (0.0, 0.0)
-        verdict = "faster" if low > 1 else "slower" if high < 1 else "neither"
-        groups[verdict].append(_label(each))
-    best = max(timed, key=lambda each: each.timing.speedup or 0.0)
-    worst = min(timed, key=lambda each: each.timing.speedup or 0.0)
-    return [
-        f"Faster than dense SDPA beyond the spread of the timings: {join(groups['faster'])}. "
-        f"Slower: {join(groups['slower'])}. Neither: {join(groups['neither'])}.",
-        *(
-            f"The {most}: *{_label(each)}* {_speed(survey, each)}; its pairs alone would allow "
-            f"{times(each.theoretical_speedup)}."
-            for each, most in ((best, "fastest"), (worst, "slowest"))
-        ),
-        *(
-            f"*{_label(each)}* leaves out {percent(each.sparsity)} of the pairs, but those that it "
-            f"keeps are so scattered that the visited tiles are only {percent(each.fill)} full: "
-            "most of what is computed is thrown away."
-            for each in timed
-            if each.fill < MOSTLY_WASTED
-        ),
-    ]
-
-
-def _speed(survey: PatternSurvey, each: SurveyedPattern) -> str:
-    interval = survey.speedup_interval(each)
-    if interval is None or each.timing.speedup is None:
-        return f"was {NOT_MEASURED}"
-    return compare_speed(each.timing.speedup, interval, "dense SDPA")
-
-
-def _label(each: SurveyedPattern) -> str:
-    return style_of(each.name).label
-
-
-def findings(result: object) -> list[str]:
-    """To be written."""
-    return []
+    control = spell(speedups["dense"], SPEEDUP) if "dense" in speedups else NOT_MEASURED
+    return (
+        f"{list_by_verdict(sparse, 1, what)} {'. '.join(extremes)}. The control, the same kernel "
+        f"on all pairs: {control}."
+    )

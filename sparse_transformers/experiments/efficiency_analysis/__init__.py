@@ -62,4 +62,5 @@ SECTION = Section(
             report.describe_operations,
         ),
     ],
+    summary=report.summarise,
 )

@@ -1,10 +1,13 @@
 """What causal patterns cost by count, at several lengths. A model, not measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.models.attention_patterns import AttentionPattern
+from sparse_transformers.utils.records import to_frame
 
 SCORE_BYTES, KEY_NUMBER_BYTES = 4, 4  # float32 and int32
 
@@ -14,7 +17,7 @@ class CountedCost:
     """What a causal pattern costs at one length, forward and backward. A model, not measured.
 
     Attributes:
-        name: "local" with its window, or "block" with its sparsity.
+        attention: "local" with its window, or "block" with its sparsity.
         setting: the window or the sparsity.
         flops: of the matrix products that run, partial tiles in full, over all heads.
         dense_flops: the same for dense causal attention.
@@ -25,7 +28,7 @@ class CountedCost:
         all_score_bytes: the scores of all pairs.
     """
 
-    name: str
+    attention: str
     setting: float
     seq_len: int
     flops: int
@@ -34,54 +37,45 @@ class CountedCost:
     allowed_score_bytes: int
     all_score_bytes: int
 
-    @property
-    def flop_reduction(self) -> float:
-        """Dense operations per operation that runs."""
-        return self.dense_flops / self.flops
 
-    @property
-    def memory_reduction_without_scores(self) -> float:
-        """Bytes of attention that keeps all scores, per byte of one that keeps none."""
-        return (self.tensor_bytes + self.all_score_bytes) / self.tensor_bytes
-
-    @property
-    def memory_reduction_with_scores(self) -> float:
-        """Bytes of attention that keeps all scores, per byte of one that keeps the allowed ones."""
-        return (self.tensor_bytes + self.all_score_bytes) / (
-            self.tensor_bytes + self.allowed_score_bytes
-        )
-
-
-def count_costs(
-    name: str,
-    patterns: Mapping[float, AttentionPattern],
-    lengths: Sequence[int],
+def count_cost(
+    attention: str,
+    setting: float,
+    pattern: AttentionPattern,
+    seq_len: int,
     n_heads: int,
     head_dim: int,
-) -> list[CountedCost]:
-    """Count the causal form of each pattern at each length.
+) -> CountedCost:
+    """Count the causal form of a pattern; the arguments are those of the record and of heads."""
+    cost = attention_cost(pattern, seq_len, n_heads, head_dim, causal=True)
+    return CountedCost(
+        attention=attention,
+        setting=setting,
+        seq_len=seq_len,
+        flops=cost.forward_flops + cost.backward_flops,
+        dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
+        tensor_bytes=cost.backward_bytes,
+        allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
+        all_score_bytes=cost.dense_score_bytes,
+    )
 
-    Args:
-        name: of the patterns.
-        patterns: by what distinguishes them: the window or the sparsity.
-        lengths: numbers of positions.
-        n_heads: heads of queries and of keys.
-        head_dim: of queries, keys and values.
+
+def cost_frame(costs: Sequence[CountedCost]) -> pd.DataFrame:
+    """The costs by pattern and length, and how many times less they are than those of dense.
+
+    `fewer_flops` compares what runs. The other columns compare attention that keeps all scores with
+    one that keeps the allowed ones (`saving_allowed_scores`) or none (`saving_no_scores`).
     """
-    costs = []
-    for setting, pattern in patterns.items():
-        for seq_len in lengths:
-            cost = attention_cost(pattern, seq_len, n_heads, head_dim, causal=True)
-            costs.append(
-                CountedCost(
-                    name=name,
-                    setting=setting,
-                    seq_len=seq_len,
-                    flops=cost.forward_flops + cost.backward_flops,
-                    dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
-                    tensor_bytes=cost.backward_bytes,
-                    allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
-                    all_score_bytes=cost.dense_score_bytes,
-                )
-            )
-    return costs
+    rows = to_frame(costs)
+    stored_bytes = rows.tensor_bytes + rows.all_score_bytes
+    return rows.assign(
+        pattern=list(map(pattern_label, rows.attention, rows.setting)),
+        fewer_flops=rows.dense_flops / rows.flops,
+        saving_allowed_scores=stored_bytes / (rows.tensor_bytes + rows.allowed_score_bytes),
+        saving_no_scores=stored_bytes / rows.tensor_bytes,
+    ).set_index(["pattern", "seq_len"])
+
+
+def pattern_label(attention: str, setting: float) -> str:
+    """What a pattern with its window or its sparsity is called."""
+    return f"window of {setting:,.0f}" if attention == "local" else f"block sparse at {setting:.0%}"

@@ -1,90 +1,54 @@
 """The figures of how attention scales."""
 
-import matplotlib.pyplot as plt
+import math
+from collections.abc import Callable
+
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
-from sparse_transformers.efficiency.scaling_law import PowerLaw
+from sparse_transformers.efficiency.scaling_law import fit_exponent
+from sparse_transformers.experiments.efficiency_analysis.counted_costs import cost_frame
 from sparse_transformers.experiments.efficiency_analysis.measure import AttentionScaling
-from sparse_transformers.utils.plots.base import (
-    Curve,
-    plot_curves,
-    plot_table,
-    short_bytes,
-    short_count,
-)
-from sparse_transformers.utils.plots.style import Style, style_of
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.plots.base import Curve, plot_curves, short_bytes
+from sparse_transformers.utils.plots.style import new_axes, new_figure, style_of
+from sparse_transformers.utils.report import number
+from sparse_transformers.utils.verdicts import spell
 
 MIB = 1 << 20
-MARKERS = "o^sDvP"
+TITLES = {"forward": "Forward", "forward_backward": "Forward + backward"}
 
 
 def draw_times(scaling: AttentionScaling) -> Figure:
     """Time against length, forward and with the backward pass."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.9), layout="constrained", sharey=True)
+    figure, axes = new_figure(1, 2, height=4.9, sharey=True)
     for ax, direction in zip(axes, DIRECTIONS, strict=True):
         plot_times(scaling, direction, ax=ax)
-        ax.legend(fontsize=7.5, loc="upper left")
     axes[1].set_ylabel("")
     return figure
 
 
-def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None = None) -> Axes:
-    """Draw the median time of each arm with its quartiles, and where the window overtakes dense."""
-    curves = [
-        Curve(
-            style_of(curve.name),
-            x=[point.seq_len for point in curve.points],
-            y=[point.timing.median_ms for point in curve.points],
-            low=[point.timing.lower_quartile_ms for point in curve.points],
-            high=[point.timing.upper_quartile_ms for point in curve.points],
-            label=_fit_label(arm_label(scaling, curve.name), curve.fit),
-        )
-        for curve in scaling.times
-        if curve.direction == direction and curve.points
-    ]
-    title = {"forward": "Forward", "forward_backward": "Forward + backward"}[direction]
-    ax = plot_curves(
-        curves,
-        title=f"{title}: how does the time grow?",
-        xlabel="positions",
-        ylabel="milliseconds (median, quartiles)",
-        log_x=True,
-        log_y=True,
-        ax=ax,
-    )
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high * 10)  # room for the legend
-    crossing = next(c for c in scaling.crossings if (c.name, c.direction) == ("local", direction))
-    if crossing.length is not None and crossing.length > crossing.shortest:
-        color = style_of("local").color
-        ax.axvline(crossing.length, color=color, linewidth=1, linestyle=":")
-        ax.annotate(
-            f"window faster\nfrom {crossing.length:,.0f}",
-            (crossing.length, low),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=color,
-        )
-    return ax
-
-
 def draw_memory_growth(scaling: AttentionScaling) -> Figure:
     """Measured peak memory against length."""
-    figure, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
-    plot_curves(
-        [
+    figure, ax = new_figure(height=4.6)
+    curves = []
+    for attention, row in scaling.peak_bytes().iterrows():
+        peaks = row.dropna()
+        exponent = fit_exponent(peaks.index, peaks)
+        curves.append(
             Curve(
-                style_of(curve.name),
-                x=curve.lengths,
-                y=[peak / MIB for peak in curve.peak_bytes],
-                label=_fit_label(arm_label(scaling, curve.name), curve.fit),
-                dashed=curve.name == "dense",
+                style_of(str(attention)),
+                x=peaks.index,
+                y=peaks / MIB,
+                label=_with_exponent(scaling.label(str(attention)), exponent),
+                dashed=attention == "dense",
             )
-            for curve in scaling.memory
-        ],
+        )
+    plot_curves(
+        curves,
         title="How does the memory of forward + backward grow? (measured peak)",
         xlabel="positions",
         ylabel="MiB beyond the inputs",
@@ -92,78 +56,44 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
         log_y=True,
         ax=ax,
     )
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high * 6)  # room for the legend
-    ax.legend(fontsize=8, loc="upper left")
+    _legend_above_curves(ax)
     return figure
 
 
 def draw_memory_table(scaling: AttentionScaling) -> Figure:
     """Measured peak memory, and the reduction that a formula promises, as two tables."""
-    settings = scaling.settings
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(9.2, 6.0), height_ratios=(4, 7), layout="constrained"
+    figure, (top, bottom) = new_figure(2, 1, height=6.0, height_ratios=(4, 7))
+    peaks = scaling.peak_bytes()
+    plot_numbers(peaks.rename(index=scaling.label), short_bytes, cmap="cividis_r", ax=top)
+    top.set_title(
+        "Measured: peak memory of forward + backward beyond inputs (hatched: not measured)",
+        fontsize=10,
     )
-    lengths = settings.memory_lengths
-    peaks = [dict(zip(c.lengths, c.peak_bytes, strict=True)) for c in scaling.memory]
-    plot_table(
-        [[peak.get(length) for length in lengths] for peak in peaks],
-        [[short_bytes(peak.get(length, 0)) for length in lengths] for peak in peaks],
-        rows=[arm_label(scaling, curve.name) for curve in scaling.memory],
-        columns=[f"{length:,}" for length in lengths],
-        title="Measured: peak memory of forward + backward beyond inputs (hatched: not measured)",
-        log=True,
-        cmap="cividis_r",
-        ax=top,
+    costs = cost_frame(scaling.costs)
+    saving = costs.saving_allowed_scores.unstack(sort=False).rename(
+        index=lambda pattern: f"allowed scores kept: {pattern}"
     )
-    keys = list(dict.fromkeys((cost.name, cost.setting) for cost in scaling.costs))
-    by_row = {
-        f"allowed scores kept: {setting_label(*key)}": {
-            cost.seq_len: cost.memory_reduction_with_scores for cost in scaling.counted(*key)
-        }
-        for key in keys
-    }
-    no_scores = {
-        cost.seq_len: cost.memory_reduction_without_scores for cost in scaling.counted(*keys[0])
-    }
-    by_row = {"no scores kept (this library, SDPA)": no_scores, **by_row}
-    lengths = settings.counted_lengths
-    plot_table(
-        [[each.get(length) for length in lengths] for each in by_row.values()],
-        [[f"{each.get(length, 0):.3g}×" for length in lengths] for each in by_row.values()],
-        rows=list(by_row),
-        columns=[f"{length:,}" for length in lengths],
-        title="Model, not measured: how many times less than keeping all scores? "
-        "(hatched: not counted)",
-        xlabel="positions",
-        log=True,
-        ax=bottom,
+    none_kept = costs.saving_no_scores.unstack(sort=False).iloc[:1]
+    none_kept.index = ["no scores kept (this library, SDPA)"]
+    plot_numbers(pd.concat([none_kept, saving]), _as_factor, ax=bottom)
+    bottom.set_title(
+        "Model, not measured: how many times less than keeping all scores? (hatched: not counted)",
+        fontsize=10,
     )
+    bottom.set_xlabel("positions")
     return figure
 
 
 def draw_operations(scaling: AttentionScaling) -> Figure:
-    """Counted operations against length, and the reduction against dense."""
-    settings = scaling.settings
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
-    shown = [("local", float(settings.window_size)), ("block", settings.sparsity)]
-    dense = scaling.counted(*shown[0])
+    """Counted operations against length, and how many times fewer than dense they are."""
+    figure, (left, right) = new_figure(1, 2, height=4.2, width_ratios=(1, 1.3))
+    costs = cost_frame(scaling.costs)
+    shown = {name: costs.loc[scaling.label(name)] for name in ("local", "block")}
+    flops = {"dense": shown["local"].dense_flops, **{n: rows.flops for n, rows in shown.items()}}
     plot_curves(
         [
-            Curve(
-                style_of("dense"),
-                x=[cost.seq_len for cost in dense],
-                y=[cost.dense_flops / 1e9 for cost in dense],
-            ),
-            *(
-                Curve(
-                    style_of(name),
-                    x=[cost.seq_len for cost in scaling.counted(name, setting)],
-                    y=[cost.flops / 1e9 for cost in scaling.counted(name, setting)],
-                    label=setting_label(name, setting),
-                )
-                for name, setting in shown
-            ),
+            Curve(style_of(name), x=each.index, y=each / 1e9, label=scaling.label(name))
+            for name, each in flops.items()
         ],
         title="How many operations run? (counted)",
         xlabel="positions",
@@ -173,54 +103,87 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
         ax=left,
     )
     left.legend(fontsize=8)
-    curves = []
-    for name, values in (
-        ("local", settings.counted_windows),
-        ("block", settings.counted_sparsities),
-    ):
-        for value, marker in zip(values, MARKERS, strict=False):
-            costs = scaling.counted(name, float(value))
-            curves.append(
-                Curve(
-                    Style(setting_label(name, value), style_of(name).color, marker),
-                    x=[cost.seq_len for cost in costs],
-                    y=[cost.flop_reduction for cost in costs],
-                    dashed=name == "block",
-                )
-            )
-    plot_curves(
-        curves,
-        title="How many times fewer than dense? (counted)",
-        xlabel="positions",
-        ylabel="dense operations / operations that run",
-        log_x=True,
-        log_y=True,
-        ax=right,
-    )
-    right.legend(fontsize=8)
+    plot_numbers(costs.fewer_flops.unstack(sort=False), _as_factor, ax=right)
+    right.set_title("How many times fewer than dense? (counted)", fontsize=10)
+    right.set_xlabel("positions (hatched: not counted)")
     return figure
 
 
-def arm_label(scaling: AttentionScaling, name: str) -> str:
-    """What an arm is called in figures and tables."""
-    settings = scaling.settings
-    setting = {"local": float(settings.window_size), "block": settings.sparsity}
-    labels = {"dense": "dense SDPA", "masked": "dense SDPA with a mask"}
-    return (
-        setting_label(name, setting[name])
-        if name in setting
-        else labels.get(name, style_of(name).label)
+def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None = None) -> Axes:
+    """Draw the median time of each attention with its quartiles, and where the window overtakes."""
+    times = {name: scaling.time_frame().loc[name, direction] for name in scaling.timed()}
+    curves = [
+        Curve(
+            style_of(attention),
+            x=rows.index,
+            y=rows.median_ms,
+            low=rows.lower_quartile_ms,
+            high=rows.upper_quartile_ms,
+            label=_with_exponent(
+                scaling.label(attention), scaling.time_exponent(attention, direction)
+            ),
+        )
+        for attention, rows in times.items()
+    ]
+    crossing = scaling.crossing("local", direction)
+    found = (
+        f"the window is faster from {crossing.estimate:,.0f} on"
+        if math.isfinite(crossing.estimate)
+        else "the window is not faster"
     )
+    ax = plot_curves(
+        curves,
+        title=f"{TITLES[direction]}: {found}",
+        xlabel="positions",
+        ylabel="milliseconds (median, quartiles)",
+        log_x=True,
+        log_y=True,
+        ax=ax,
+    )
+    _legend_above_curves(ax)
+    ax.title.set_fontsize(9)
+    if math.isfinite(crossing.estimate):
+        ax.axvline(crossing.estimate, color=style_of("local").color, linewidth=1, linestyle=":")
+    return ax
 
 
-def setting_label(name: str, setting: float) -> str:
-    """What a pattern with its window or its sparsity is called."""
-    if name == "local":
-        return f"window of {short_count(setting)}"
-    return f"block sparse, {setting:.0%} skipped"
+def plot_numbers(
+    values: pd.DataFrame,
+    spell_number: Callable[[float], str],
+    *,
+    cmap: str = "cividis",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a table whose cells are coloured by the logarithm; what is missing is hatched."""
+    import seaborn as sns
+
+    ax = new_axes(ax)
+    sns.heatmap(
+        values,
+        norm=LogNorm(),
+        cmap=cmap,
+        annot=values.map(spell_number, na_action="ignore"),
+        fmt="",
+        annot_kws={"size": 7.5},
+        cbar=False,
+        xticklabels=[f"{length:,}" for length in values],
+        ax=ax,
+    )
+    ax.patch.set(facecolor="#F4F4F4", edgecolor="#CCCCCC", hatch="///")
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(length=0, labelsize=8, rotation=0)
+    return ax
 
 
-def _fit_label(label: str, fit: PowerLaw | None) -> str:
-    if fit is None:
-        return label
-    return f"{label}: length^{fit.exponent:.2f} ({fit.low:.2f} to {fit.high:.2f})"
+def _legend_above_curves(ax: Axes) -> None:
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high * 10)
+    ax.legend(fontsize=7.5, loc="upper left")
+
+
+def _as_factor(value: float) -> str:
+    return f"{number(value)}×"
+
+
+def _with_exponent(label: str, exponent: Interval | None) -> str:
+    return label if exponent is None else f"{label}: length^{spell(exponent, '{:.2f}')}"

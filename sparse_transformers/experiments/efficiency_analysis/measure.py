@@ -1,9 +1,11 @@
 """How the time, the memory and the operations of attention grow with the length."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,18 +18,17 @@ from sparse_transformers.efficiency.attention_implementations import (
 )
 from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.efficiency.memory import peak_extra_bytes
-from sparse_transformers.efficiency.scaling_law import PowerLaw, fit_power_law
+from sparse_transformers.efficiency.scaling_law import (
+    TIMES,
+    crossing_length,
+    fit_exponent,
+    speedups,
+)
 from sparse_transformers.efficiency.timing import time_interleaved
 from sparse_transformers.experiments.efficiency_analysis.counted_costs import (
     CountedCost,
-    count_costs,
-)
-from sparse_transformers.experiments.efficiency_analysis.time_curves import (
-    Crossing,
-    TimeCurve,
-    TimePoint,
-    find_crossing,
-    fit_time_curve,
+    count_cost,
+    pattern_label,
 )
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
@@ -36,8 +37,12 @@ from sparse_transformers.models.attention_patterns import (
     Causal,
     LocalWindow,
 )
+from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.records import to_frame
 
 MASKED = "masked SDPA"
+TIMED = ("dense", "masked", "local", "block")
+"""Attentions, in the order in which they are shown; "masked" is the control."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,23 @@ class AttentionScalingSettings:
     """Lengths and sizes.
 
     Attributes:
-        lengths: timed with every arm, rising.
-        longer_lengths: timed with the sparse arms only, rising.
+        lengths: timed with every attention, rising.
+        longer_lengths: timed with the sparse attentions only, rising.
         longest_mask: the control that masks dense attention is timed up to this length.
         fit_from: exponents are fitted to lengths from this one on, where the window is short.
         window_size: of the local window.
         block_size: of the block sparse pattern.
         sparsity: of the block sparse pattern, at every length.
-        memory_lengths: for memory, rising; the sparse arms and dense SDPA.
+        memory_lengths: for memory, rising; the sparse attentions and dense SDPA.
         longest_stored: memory of attention that stores all scores is measured up to this length.
         counted_lengths: lengths at which costs are counted, rising.
         counted_windows: windows whose cost is counted.
         counted_sparsities: of block sparse patterns whose cost is counted.
         longest_counted_blocks: they are counted up to this length, because their tiles grow with
             the square of it.
-        n_heads: of the attention.
-        head_dim: of the attention.
-        repeats: timed calls of each arm.
+        n_heads: of every attention.
+        head_dim: of every attention.
+        repeats: timed calls of each attention.
     """
 
     lengths: tuple[int, ...] = (256, 512, 1024, 2048, 4096, 8192)
@@ -83,13 +88,35 @@ class AttentionScalingSettings:
 
 
 @dataclass(frozen=True)
-class MemoryCurve:
-    """The peak of extra memory of one arm, forward and backward, over the lengths."""
+class MeasuredTimes:
+    """Repeated timings of one attention at one length.
 
-    name: str
-    lengths: tuple[int, ...]
-    peak_bytes: tuple[int, ...]
-    fit: PowerLaw | None
+    Attributes:
+        attention: "dense", "masked" (dense with the window as its mask), "local" or "block".
+        direction: "forward" or "forward_backward".
+        seq_len: positions.
+        samples_ms: in the order in which they were taken.
+    """
+
+    attention: str
+    direction: Direction
+    seq_len: int
+    samples_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """The most memory that a forward and backward pass held at a time, beyond its inputs.
+
+    Attributes:
+        attention: "stored" (dense attention that keeps all scores), "dense", "local" or "block".
+        seq_len: positions.
+        peak_bytes: of everything that PyTorch allocated.
+    """
+
+    attention: str
+    seq_len: int
+    peak_bytes: int
 
 
 @dataclass(frozen=True)
@@ -97,22 +124,56 @@ class AttentionScaling:
     """All that was measured and counted."""
 
     settings: AttentionScalingSettings
-    times: tuple[TimeCurve, ...]
-    crossings: tuple[Crossing, ...]
-    memory: tuple[MemoryCurve, ...]
+    times: tuple[MeasuredTimes, ...]
+    memory: tuple[PeakMemory, ...]
     costs: tuple[CountedCost, ...]
 
-    def time_curve(self, name: str, direction: Direction) -> TimeCurve:
-        """The curve of an arm."""
-        return next(c for c in self.times if (c.name, c.direction) == (name, direction))
+    def time_frame(self) -> pd.DataFrame:
+        """Medians and quartiles (`TIMES`), by attention, direction and length."""
+        rows = to_frame(self.times).set_index(["attention", "direction", "seq_len"])
+        quartiles = [np.quantile(samples, (0.25, 0.5, 0.75)) for samples in rows.samples_ms]
+        return pd.DataFrame(quartiles, columns=TIMES, index=rows.index).sort_index()
 
-    def memory_curve(self, name: str) -> MemoryCurve:
-        """The curve of an arm."""
-        return next(curve for curve in self.memory if curve.name == name)
+    def timed(self) -> list[str]:
+        """The attentions of `TIMED` for which there are timings."""
+        return [name for name in TIMED if any(each.attention == name for each in self.times)]
 
-    def counted(self, name: str, setting: float) -> list[CountedCost]:
-        """The costs of a pattern, by rising length."""
-        return [cost for cost in self.costs if (cost.name, cost.setting) == (name, setting)]
+    def peak_bytes(self) -> pd.DataFrame:
+        """Peak memory: a row for each attention, a column for each length; NaN if not measured."""
+        rows = to_frame(self.memory)
+        table = rows.pivot(index="attention", columns="seq_len", values="peak_bytes")
+        return table.loc[rows.attention.unique()]
+
+    def time_exponent(self, attention: str, direction: Direction) -> Interval | None:
+        """How the median time grows with the length, from `fit_from` positions on."""
+        medians = self.time_frame().loc[attention, direction].median_ms
+        fitted = medians[medians.index >= self.settings.fit_from]
+        return fit_exponent(fitted.index, fitted)
+
+    def speedups(self, attention: str, direction: Direction) -> pd.DataFrame:
+        """How many times as fast as dense SDPA, at each length that both were timed at."""
+        times = self.time_frame()
+        return speedups(times.loc[attention, direction], times.loc["dense", direction]).dropna()
+
+    def crossing(self, attention: str, direction: Direction) -> Interval:
+        """The length from which on it is faster than dense SDPA; infinity if it is not.
+
+        The limits are those that the quartiles of the timings allow.
+        """
+        found = self.speedups(attention, direction)
+        limits = (found[column].tolist() for column in ("estimate", "high", "low"))
+        return Interval(*(crossing_length(found.index, advantages) for advantages in limits))
+
+    def label(self, attention: str) -> str:
+        """What a measured attention is called in figures and tables."""
+        labels = {
+            "dense": "dense SDPA",
+            "masked": "dense SDPA with a mask",
+            "stored": "dense, scores stored",
+            "local": pattern_label("local", self.settings.window_size),
+            "block": pattern_label("block", self.settings.sparsity),
+        }
+        return labels[attention]
 
 
 def measure_attention_scaling(
@@ -128,85 +189,74 @@ def measure_attention_scaling(
         seed: of the block sparse pattern and of the tensors.
         say: is told what comes next.
     """
-    times: list[TimeCurve] = []
-    crossings: list[Crossing] = []
+    times: list[MeasuredTimes] = []
     for direction in DIRECTIONS:
-        curves = _time_curves(settings, direction, seed, say)
-        times += curves.values()
-        crossings += [find_crossing(curves["dense"], curves[name]) for name in ("local", "block")]
-    memory = _memory_curves(settings, seed, say)
-    say("counting operations and bytes")
-    costs = _counted_costs(settings, seed)
-    return AttentionScaling(settings, tuple(times), tuple(crossings), tuple(memory), tuple(costs))
-
-
-def _time_curves(
-    settings: AttentionScalingSettings,
-    direction: Direction,
-    seed: int,
-    say: Callable[[str], object],
-) -> dict[str, TimeCurve]:
-    points: dict[str, list[TimePoint]] = {"dense": [], "masked": [], "local": [], "block": []}
-    for seq_len in (*settings.lengths, *settings.longer_lengths):
-        say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
-        arms = _sparse_arms(settings, seq_len, seed)
-        if seq_len in settings.lengths:
-            arms["dense"] = _build(DENSE, Causal(), seq_len)
-        if seq_len <= settings.longest_mask:
-            arms["masked"] = _build(MASKED, LocalWindow(settings.window_size), seq_len)
-        workload = AttentionWorkload.draw(
-            Causal(), seq_len, settings.n_heads, settings.head_dim, direction, seed=seed
-        )
-        calls = {name: partial(workload.run, attend) for name, attend in arms.items()}
-        for name, timing in time_interleaved(calls, settings.repeats).items():
-            points[name].append(TimePoint(seq_len, timing))
-    return {
-        name: fit_time_curve(name, direction, of_arm, fit_from=settings.fit_from)
-        for name, of_arm in points.items()
-    }
-
-
-def _memory_curves(
-    settings: AttentionScalingSettings, seed: int, say: Callable[[str], object]
-) -> list[MemoryCurve]:
-    peaks: dict[str, dict[int, int]] = {"stored": {}, "dense": {}, "local": {}, "block": {}}
+        for seq_len in (*settings.lengths, *settings.longer_lengths):
+            say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
+            times += _time(settings, direction, seq_len, seed)
+    memory: list[PeakMemory] = []
     for seq_len in settings.memory_lengths:
         say(f"measuring memory at {seq_len:,} positions")
-        arms = _sparse_arms(settings, seq_len, seed)
-        arms["dense"] = _build(DENSE, Causal(), seq_len)
-        if seq_len <= settings.longest_stored:
-            arms["stored"] = _attend_storing_scores
-        workload = AttentionWorkload.draw(
-            Causal(), seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
-        )
-        for name, attend in arms.items():
-            peaks[name][seq_len] = peak_extra_bytes(partial(workload.run, attend))
+        memory += _measure_memory(settings, seq_len, seed)
+    say("counting operations and bytes")
+    costs = _count(settings, seed)
+    return AttentionScaling(settings, tuple(times), tuple(memory), tuple(costs))
+
+
+def _time(
+    settings: AttentionScalingSettings, direction: Direction, seq_len: int, seed: int
+) -> list[MeasuredTimes]:
+    attends = {}
+    if seq_len in settings.lengths:
+        attends["dense"] = _build(DENSE, Causal(), seq_len)
+    if seq_len <= settings.longest_mask:
+        attends["masked"] = _build(MASKED, LocalWindow(settings.window_size), seq_len)
+    attends |= _sparse(settings, seq_len, seed)
+    workload = AttentionWorkload.draw(
+        Causal(), seq_len, settings.n_heads, settings.head_dim, direction, seed=seed
+    )
+    calls = {name: partial(workload.run, attend) for name, attend in attends.items()}
     return [
-        MemoryCurve(
-            name=name,
-            lengths=tuple(of_arm),
-            peak_bytes=tuple(of_arm.values()),
-            fit=fit_power_law(list(of_arm), list(of_arm.values())),
-        )
-        for name, of_arm in peaks.items()
+        MeasuredTimes(name, direction, seq_len, timing.samples_ms)
+        for name, timing in time_interleaved(calls, settings.repeats).items()
     ]
 
 
-def _counted_costs(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
-    windows = {float(window): LocalWindow(window) for window in settings.counted_windows}
-    blocks = {
-        sparsity: BlockSparse(settings.block_size, sparsity, seed)
-        for sparsity in settings.counted_sparsities
-    }
+def _measure_memory(
+    settings: AttentionScalingSettings, seq_len: int, seed: int
+) -> list[PeakMemory]:
+    attends = {"dense": _build(DENSE, Causal(), seq_len), **_sparse(settings, seq_len, seed)}
+    if seq_len <= settings.longest_stored:
+        attends = {"stored": _attend_storing_scores, **attends}
+    workload = AttentionWorkload.draw(
+        Causal(), seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
+    )
+    return [
+        PeakMemory(name, seq_len, peak_extra_bytes(partial(workload.run, attend)))
+        for name, attend in attends.items()
+    ]
+
+
+def _count(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
     few = [n for n in settings.counted_lengths if n <= settings.longest_counted_blocks]
-    shape = settings.n_heads, settings.head_dim
+    counted: list[tuple[str, float, AttentionPattern, Sequence[int]]] = [
+        *(
+            ("local", float(window), LocalWindow(window), settings.counted_lengths)
+            for window in settings.counted_windows
+        ),
+        *(
+            ("block", sparsity, BlockSparse(settings.block_size, sparsity, seed), few)
+            for sparsity in settings.counted_sparsities
+        ),
+    ]
     return [
-        *count_costs("local", windows, settings.counted_lengths, *shape),
-        *count_costs("block", blocks, few, *shape),
+        count_cost(attention, setting, pattern, seq_len, settings.n_heads, settings.head_dim)
+        for attention, setting, pattern, lengths in counted
+        for seq_len in lengths
     ]
 
 
-def _sparse_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
+def _sparse(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
     """The two regimes: a window whose size is fixed, and blocks whose share is fixed."""
     blocks = BlockSparse(settings.block_size, settings.sparsity, seed)
     return {
@@ -215,8 +265,8 @@ def _sparse_arms(settings: AttentionScalingSettings, seq_len: int, seed: int) ->
     }
 
 
-def _build(arm: str, pattern: AttentionPattern, seq_len: int) -> Attend:
-    return IMPLEMENTATIONS[arm].build(pattern, seq_len, torch.device("cpu"))
+def _build(implementation: str, pattern: AttentionPattern, seq_len: int) -> Attend:
+    return IMPLEMENTATIONS[implementation].build(pattern, seq_len, torch.device("cpu"))
 
 
 def _attend_storing_scores(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -1,248 +1,185 @@
 """How attention scales, in words: every verdict follows from the numbers."""
 
-from sparse_transformers.efficiency.scaling_law import PowerLaw
-from sparse_transformers.experiments.efficiency_analysis.figures import arm_label, setting_label
+import math
+from itertools import product
+
+from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
+from sparse_transformers.experiments.efficiency_analysis.counted_costs import cost_frame
 from sparse_transformers.experiments.efficiency_analysis.measure import AttentionScaling
-from sparse_transformers.experiments.efficiency_analysis.time_curves import Crossing, TimeCurve
-from sparse_transformers.utils.plots.base import short_bytes
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.report import (
     NOT_MEASURED,
     bullets,
-    compare_speed,
+    join,
     number,
     percent,
+    plural,
     prose,
     table,
     times,
 )
+from sparse_transformers.utils.verdicts import compare, list_by_verdict, spell
 
 DIRECTION_WORDS = {"forward": "forward", "forward_backward": "forward + backward"}
-EXPECTED_EXPONENTS = {"dense": 2, "local": 1, "block": 2}
+EXPECTED_EXPONENTS = {"dense": 2, "masked": 2, "local": 1, "block": 2}
 VAGUE = 1.0
 """An interval wider than this cannot tell linear growth from quadratic."""
-NOT_COUNTED = "not counted"
+
+
+def findings(scaling: AttentionScaling) -> list[str]:
+    """From which length on the window is faster, the control, and what is held in memory."""
+    return [
+        f"{_crossings(scaling, 'local')} At {_longest(scaling, 'local')} {_control(scaling)}",
+        _memory(scaling),
+    ]
 
 
 def describe_times(scaling: AttentionScaling) -> str:
     """How time grows, and from where on sparse attention is faster."""
-    settings = scaling.settings
-    lengths = (*settings.lengths, *settings.longer_lengths)
-    rows = []
-    for curve in scaling.times:
-        medians = {point.seq_len: point.timing.median_ms for point in curve.points}
-        rows.append(
-            (
-                _curve_label(scaling, curve),
-                *(number(medians.get(length)) for length in lengths),
-                _exponent(curve.fit),
-            )
-        )
-    headers = ("milliseconds", *(f"{length:,}" for length in lengths), "exponent")
-    verdicts = [
-        *(_growth_verdict(scaling, curve) for curve in scaling.times if curve.fit is not None),
-        *(_crossing_verdict(scaling, crossing) for crossing in scaling.crossings),
-        _control_verdict(scaling),
-    ]
     return "\n\n".join(
         [
             prose("""
-            Dense attention compares every token with every other, so twice the text should take
-            four times as long: the time grows with the length to the power 2, which is the slope
-            between logarithms. A window of fixed size should take twice as long: power 1. Blocks
-            that keep a fixed *share* of all pairs are fewer, but their number still grows with the
-            square: power 2. The control is dense attention with the window laid over it as a mask,
-            which skips nothing."""),
-            table(headers, rows),
+            Twice the text should take dense attention four times as long: the time grows with the
+            length to the power 2. A window of fixed size should take twice as long: power 1. Blocks
+            that keep a fixed *share* of the pairs are fewer, but their number grows with the square
+            too. The control, dense attention with the window as its mask, skips nothing."""),
+            _times_table(scaling),
+            bullets([_growth(scaling), _crossings(scaling, "block")]),
             prose(f"""
-            Medians of {settings.repeats}, {settings.n_heads} heads of {settings.head_dim}, the arms
-            taking turns. The exponent comes from a straight line through the logarithms from
-            {settings.fit_from:,} positions on, with its 95% interval."""),
-            bullets(verdicts),
-            prose("""
-            **Limits.** Few lengths, one machine, random numbers. Below the fitted range fixed costs
-            rule, and the exponents do not hold there."""),
+            **Limits.** Few lengths, one machine, random numbers. Below the fitted range, which
+            begins at {scaling.settings.fit_from:,} positions, fixed costs rule."""),
         ]
     )
 
 
 def describe_memory_growth(scaling: AttentionScaling) -> str:
     """How measured memory grows."""
-    lengths = scaling.settings.memory_lengths
-    rows = []
-    for curve in scaling.memory:
-        peaks = dict(zip(curve.lengths, curve.peak_bytes, strict=True))
-        rows.append(
-            (
-                arm_label(scaling, curve.name),
-                *(short_bytes(peaks[n]) if n in peaks else NOT_MEASURED for n in lengths),
-                _exponent(curve.fit),
-            )
-        )
-    headers = ("peak memory", *(f"{length:,}" for length in lengths), "exponent")
-    return "\n\n".join(
-        [
-            prose("""
-            The most memory that one forward and backward pass hold at a time, beyond their inputs.
-            Every request to PyTorch's allocator is followed."""),
-            table(headers, rows),
-            bullets(_memory_verdicts(scaling)),
-            prose("""
-            **Limits.** At small lengths the kernel's buffers, which do not grow, flatten the slope.
-            What a library below PyTorch takes for itself is not seen."""),
-        ]
-    )
+    return prose("""
+        The most memory that one forward and backward pass hold at a time, beyond their inputs:
+        every request to PyTorch's allocator is followed. **Limits.** At small lengths the kernel's
+        buffers, which do not grow, flatten the slope. What a library below PyTorch takes for itself
+        is not seen.""")
 
 
 def describe_memory_table(scaling: AttentionScaling) -> str:
     """What a formula says about memory, beside what was measured."""
-    lengths = scaling.settings.counted_lengths
-    rows = []
-    for name, setting in _counted_settings(scaling):
-        costs = {cost.seq_len: cost for cost in scaling.counted(name, setting)}
-        rows.append(
-            (
-                setting_label(name, setting),
-                *(
-                    times(costs[n].memory_reduction_with_scores) if n in costs else NOT_COUNTED
-                    for n in lengths
-                ),
-            )
-        )
-    longest = scaling.counted(*_counted_settings(scaling)[0])[-1]
-    return "\n\n".join(
-        [
-            prose("""
-            That sparse attention saves memory is said with kernels in mind that keep the scores of
-            all pairs for the backward pass. The lower half of the figure counts what would be
-            saved if only the allowed scores were kept, each with the number of its key; inputs,
-            output and gradients are included (**model, not measured**):"""),
-            table(("reduction", *(f"{length:,}" for length in lengths)), rows),
-            prose(f"""
-            This library keeps no scores: it computes them again in the backward pass, and so does
-            PyTorch's dense SDPA. At {longest.seq_len:,} positions that alone takes
-            {times(longest.memory_reduction_without_scores)} less memory, whatever the pattern
-            (**model, not measured**). The upper half of the figure is the measurement."""),
-        ]
-    )
+    savings = cost_frame(scaling.costs).saving_no_scores
+    seq_len = max(scaling.settings.counted_lengths)
+    saving = savings.xs(seq_len, level="seq_len").iloc[0]
+    return prose(f"""
+        That sparse attention saves memory is said of kernels that keep scores for the backward
+        pass. The lower half counts what keeping only the allowed scores would save, each with the
+        number of its key; inputs, output and gradients are included (**model, not measured**). This
+        library and PyTorch's dense SDPA keep none: at {seq_len:,} positions that alone takes
+        {times(saving)} less memory, whatever the pattern (**model, not measured**).""")
 
 
 def describe_operations(scaling: AttentionScaling) -> str:
     """What is counted to run."""
-    lengths = scaling.settings.counted_lengths
+    return prose(f"""
+        The operations of the matrix products, forward and backward, over all
+        {scaling.settings.n_heads} heads (**model, not measured**). A tile counts in full even if
+        only a part of its pairs is allowed, because that is what runs. What a window saves grows
+        with the length; a fixed share of blocks saves a fixed factor. **Limits.** Operations are
+        not time: the measured times show what became of them.""")
+
+
+def summarise(scaling: AttentionScaling) -> str:
+    """The times by length, and from where on sparse attention is faster."""
+    crossings = [_crossings(scaling, attention) for attention in ("local", "block")]
+    return f"{_times_table(scaling)}\n\n{bullets(crossings)}"
+
+
+def _times_table(scaling: AttentionScaling) -> str:
     rows = []
-    for name, setting in _counted_settings(scaling):
-        costs = {cost.seq_len: cost for cost in scaling.counted(name, setting)}
-        rows.append(
-            (
-                setting_label(name, setting),
-                *(times(costs[n].flop_reduction) if n in costs else NOT_COUNTED for n in lengths),
-            )
-        )
+    times_ms = scaling.time_frame().median_ms.unstack("seq_len")
+    for direction, attention in product(DIRECTIONS, scaling.timed()):
+        medians = times_ms.loc[attention, direction]
+        cells = [number(None if math.isnan(ms) else ms) for ms in medians]
+        exponent = _exponent(scaling.time_exponent(attention, direction))
+        rows.append((_label(scaling, attention, direction), *cells, exponent))
+    settings = scaling.settings
     return "\n\n".join(
         [
             prose(f"""
-            The operations of the matrix products, forward and backward, over all
-            {scaling.settings.n_heads} heads. A tile counts in full even if only a part of its pairs
-            is allowed, because that is what runs. The table says how many times fewer operations
-            run than for dense causal attention (**model, not measured**):"""),
-            table(("reduction", *(f"{length:,}" for length in lengths)), rows),
-            prose("""
-            What a window saves grows with the length. A fixed share of blocks saves a fixed
-            factor, as soon as the blocks are small beside the text."""),
-            prose("""
-            **Limits.** Operations are not time: the measured times above show what became of
-            them."""),
+            Milliseconds by length, medians of {settings.repeats} with the attentions taking turns,
+            {plural(settings.n_heads, "head")} of {settings.head_dim}:"""),
+            table(("ms", *(f"{length:,}" for length in times_ms), "exponent"), rows),
         ]
     )
 
 
-def _curve_label(scaling: AttentionScaling, item: TimeCurve | Crossing) -> str:
-    return f"{arm_label(scaling, item.name)}, {DIRECTION_WORDS[item.direction]}"
+def _growth(scaling: AttentionScaling) -> str:
+    """Which exponents differ from what the pairs alone would give."""
+    differences, vague = {}, []
+    for direction, attention in product(DIRECTIONS, scaling.timed()):
+        exponent = scaling.time_exponent(attention, direction)
+        label, expected = _label(scaling, attention, direction), EXPECTED_EXPONENTS[attention]
+        if exponent and exponent.high - exponent.low > VAGUE:
+            vague.append(f"{label}, {_exponent(exponent)}")
+        elif exponent:
+            limits = (exponent.estimate, exponent.low, exponent.high)
+            differences[label] = Interval(*(each - expected for each in limits))
+    found = list_by_verdict(differences, 0, "the expected exponent")
+    return f"{found} Too wide an interval to tell: {join(vague)}." if vague else found
 
 
-def _exponent(fit: PowerLaw | None) -> str:
-    return (
-        "too few lengths"
-        if fit is None
-        else f"{fit.exponent:.2f} ({fit.low:.2f} to {fit.high:.2f})"
-    )
-
-
-def _growth_verdict(scaling: AttentionScaling, curve: TimeCurve) -> str:
-    assert curve.fit is not None
-    found = f"*{_curve_label(scaling, curve)}*: exponent {_exponent(curve.fit)}"
-    expected = EXPECTED_EXPONENTS.get(curve.name, 2)
-    if curve.fit.high - curve.fit.low > VAGUE:
-        return f"{found}; the interval is too wide to tell how it grows."
-    if curve.fit.low <= expected <= curve.fit.high:
-        return f"{found}, as expected ({expected})."
-    if curve.fit.high < expected:
-        return f"{found}, less than in the limit ({expected}): slower-growing parts still count."
-    return f"{found}, more than expected ({expected})."
-
-
-def _crossing_verdict(scaling: AttentionScaling, crossing: Crossing) -> str:
-    label = f"*{_curve_label(scaling, crossing)}*"
-    if crossing.length is None:
-        return (
-            f"{label}: not faster than dense SDPA at {crossing.longest:,} positions, the longest "
-            "compared."
-        )
-    if crossing.length <= crossing.shortest:
-        return (
-            f"{label}: faster than dense SDPA at all lengths compared, from "
-            f"{crossing.shortest:,} positions on."
-        )
-    early = f"{crossing.early or crossing.length:,.0f}"
-    if crossing.early == crossing.shortest:
-        early += " or fewer"
-    late = f"{crossing.late:,.0f}" if crossing.late else f"more than {crossing.longest:,}"
-    return (
-        f"{label}: faster than dense SDPA from about {crossing.length:,.0f} positions on; the "
-        f"quartiles of the timings allow {early} to {late}."
-    )
-
-
-def _control_verdict(scaling: AttentionScaling) -> str:
-    masked = scaling.time_curve("masked", "forward").points
-    if not masked:
-        return f"The control was {NOT_MEASURED}."
-    ours = masked[-1]
-    dense = scaling.time_curve("dense", "forward").at(ours.seq_len)
-    interval = ours.speedup_interval_over(dense)
-    verdict = compare_speed(ours.speedup_over(dense), interval, "dense causal SDPA")
-    lesson = " A mask alone saves no time." if interval[0] <= 1 else ""
-    return (
-        f"The control, dense SDPA with the window as its mask, {verdict} "
-        f"({ours.seq_len:,} positions, forward).{lesson}"
-    )
-
-
-def _memory_verdicts(scaling: AttentionScaling) -> list[str]:
-    dense, local, stored = (scaling.memory_curve(name) for name in ("dense", "local", "stored"))
-    ratio = local.peak_bytes[-1] / dense.peak_bytes[-1]
-    saving = "more than dense SDPA" if ratio > 1 else "less than dense SDPA"
-    verdicts = [
-        f"At {local.lengths[-1]:,} positions the window holds {percent(abs(ratio - 1))} {saving}, "
-        "which keeps no scores either. What counts is whether scores are kept, more than how many "
-        "are allowed."
+def _crossings(scaling: AttentionScaling, attention: str) -> str:
+    found = [
+        f"{_crossing(scaling, attention, direction)} ({DIRECTION_WORDS[direction]})"
+        for direction in DIRECTIONS
     ]
-    if stored.lengths:
-        seq_len = stored.lengths[-1]
-        local_bytes = local.peak_bytes[local.lengths.index(seq_len)]
-        verdicts.append(
-            f"Dense attention that stores its scores holds "
-            f"{times(stored.peak_bytes[-1] / local_bytes)} as much as the window at {seq_len:,} "
-            "positions."
-        )
-    return verdicts
+    return f"Compared with dense SDPA, {scaling.label(attention)} is {join(found)}."
 
 
-def _counted_settings(scaling: AttentionScaling) -> list[tuple[str, float]]:
-    """Which patterns were counted, in order."""
-    return list(dict.fromkeys((cost.name, cost.setting) for cost in scaling.costs))
+def _crossing(scaling: AttentionScaling, attention: str, direction: Direction) -> str:
+    crossing, lengths = scaling.crossing(attention, direction), scaling.settings.lengths
+    if math.isinf(crossing.estimate):
+        return f"not faster at {lengths[-1]:,} positions, the longest compared"
+    if crossing.estimate <= lengths[0]:
+        return f"faster at all lengths compared, from {lengths[0]:,} positions on"
+    low = f"{crossing.low:,.0f}" + " or fewer" * (crossing.low <= lengths[0])
+    high = f"more than {lengths[-1]:,}" if math.isinf(crossing.high) else f"{crossing.high:,.0f}"
+    return f"faster from {crossing.estimate:,.0f} [{low}, {high}] positions on"
 
 
-def findings(result: object) -> list[str]:
-    """To be written."""
-    return []
+def _control(scaling: AttentionScaling) -> str:
+    if "masked" not in scaling.timed():
+        return f"The control was {NOT_MEASURED}."
+    return f"The control at {_longest(scaling, 'masked')}"
+
+
+def _longest(scaling: AttentionScaling, attention: str) -> str:
+    speedups = scaling.speedups(attention, "forward")
+    speedup, words = Interval(*speedups.iloc[-1]), {"above": "faster than", "below": "slower than"}
+    found = compare(
+        scaling.label(attention), "dense SDPA", speedup, bound=1, form="{:.2f}×", **words
+    )
+    return f"{speedups.index[-1]:,} positions, forward: {found}"
+
+
+def _memory(scaling: AttentionScaling) -> str:
+    peaks = scaling.peak_bytes()
+    longest = peaks.columns[-1]
+    ratio = peaks.loc["local", longest] / peaks.loc["dense", longest]
+    saving = "more" if ratio > 1 else "less"
+    found = (
+        f"Forward and backward, the window holds {percent(abs(ratio - 1))} {saving} memory than "
+        f"dense SDPA at {longest:,} positions; neither keeps scores."
+    )
+    if "stored" not in peaks.index:
+        return found
+    both = peaks.loc[["stored", "local"]].dropna(axis=1)
+    stored = both.loc["stored"].iloc[-1] / both.loc["local"].iloc[-1]
+    return (
+        f"{found} Dense attention that stores its scores holds {times(stored)} as much as the "
+        f"window at {both.columns[-1]:,} positions."
+    )
+
+
+def _label(scaling: AttentionScaling, attention: str, direction: str) -> str:
+    return f"{scaling.label(attention)} ({DIRECTION_WORDS[direction]})"
+
+
+def _exponent(exponent: Interval | None) -> str:
+    return "too few lengths" if exponent is None else spell(exponent, "{:.2f}")

@@ -33,8 +33,8 @@ from sparse_transformers.experiments.evidence_recall.model import (
 from sparse_transformers.experiments.evidence_recall.patterns import (
     ALWAYS_SEEN,
     ATTENTIONS,
-    TestedAttention,
-    tested_attention,
+    EvidenceAttention,
+    evidence_attention,
 )
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
@@ -125,7 +125,7 @@ class EvidenceRecall:
 
     settings: EvidenceRecallSettings
     models: tuple[TrainedModel, ...]
-    attentions: tuple[TestedAttention, ...]
+    attentions: tuple[EvidenceAttention, ...]
     verdicts: tuple[Verdicts, ...]
     most_change_from_beyond: float
     example: str
@@ -169,7 +169,9 @@ def measure_evidence_recall(
     verdicts: list[Verdicts] = []
     change = 0.0
     attentions = {
-        (name, seq_len): tested_attention(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
+        (name, seq_len): evidence_attention(
+            name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query
+        )
         for seq_len in settings.lengths
         for name in ATTENTIONS
     }
@@ -236,7 +238,7 @@ def _adapt(
 ) -> SparseTransformer:
     """The dense model, trained on with another attention."""
     seq_len = settings.adaptation_length
-    attention = tested_attention(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
+    attention = evidence_attention(name, seq_len + 3 * MOST_CLAIMS, settings.keys_per_query)
     model = with_attention(dense, **attention.model_changes())
     more = replace(
         settings.curriculum,

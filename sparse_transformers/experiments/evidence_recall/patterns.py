@@ -18,7 +18,7 @@ BLOCK = 16
 
 
 @dataclass(frozen=True)
-class TestedAttention:
+class EvidenceAttention:
     """One attention at one length.
 
     Attributes:
@@ -52,7 +52,7 @@ class TestedAttention:
         return _rule(self.attention)
 
 
-def tested_attention(name: str, seq_len: int, keys_per_query: int) -> TestedAttention:
+def evidence_attention(name: str, seq_len: int, keys_per_query: int) -> EvidenceAttention:
     """The attention called `name`, sized to attend to about as many pairs as a window.
 
     Args:
@@ -71,11 +71,11 @@ def tested_attention(name: str, seq_len: int, keys_per_query: int) -> TestedAtte
     if name in ALWAYS_SEEN:
         top_k = None if name == "dense" else keys_per_query
         pairs = causal_pairs if name == "dense" else budget
-        return TestedAttention(name, seq_len, {"name": "dense"}, top_k, pairs, causal_pairs)
+        return EvidenceAttention(name, seq_len, {"name": "dense"}, top_k, pairs, causal_pairs)
     candidates = ATTENTIONS[name](seq_len, keys_per_query)
     counted = [(choice, _rule(choice).allowed_pairs(seq_len)) for choice in candidates]
     choice, pairs = min(counted, key=lambda each: abs(each[1] - budget))
-    return TestedAttention(name, seq_len, choice, None, pairs, causal_pairs)
+    return EvidenceAttention(name, seq_len, choice, None, pairs, causal_pairs)
 
 
 def _rule(choice: Choice) -> AttentionPattern:

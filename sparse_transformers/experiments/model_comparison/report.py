@@ -24,9 +24,15 @@ def findings(comparison: ModelComparison) -> list[str]:
     """Which model has learned more in the same time."""
     settings = comparison.settings
     when = f"After {settings.seconds:g} s of training ({plural(settings.n_seeds, 'seed')})"
-    words = {"above": "higher than", "below": "lower than", "unit": "bits per byte"}
     return [
-        compare(f"{when}, the loss of the *{label}* model", "that of the dense one", gap, **words)
+        compare(
+            f"{when}, the loss of the *{label}* model",
+            "that of the dense one",
+            gap,
+            above="higher than",
+            below="lower than",
+            unit="bits per byte",
+        )
         for label, gap in comparison.gaps().items()
     ]
 
@@ -131,7 +137,7 @@ def _disturbances(speeds: pd.DataFrame) -> list[str]:
     ]
 
 
-def _mean_and_range(values: "pd.Series[float]", form: str) -> str:
+def _mean_and_range(values: pd.Series, form: str) -> str:
     if len(values) == 1:
         return form.format(values.mean())
     mean, low, high = (form.format(value) for value in values.agg(["mean", "min", "max"]))

@@ -1,6 +1,7 @@
 """A survey repeats what the patterns say, and its words follow its numbers."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from sparse_transformers.experiments.attention_patterns.figures import (
     plot_layers_needed,
 )
 from sparse_transformers.experiments.attention_patterns.measure import (
+    MedianTime,
     PatternSurvey,
     PatternSurveySettings,
     example_patterns,
@@ -20,7 +22,8 @@ from sparse_transformers.experiments.attention_patterns.measure import (
 from sparse_transformers.experiments.attention_patterns.report import (
     describe_costs,
     describe_pictures,
-    describe_reach,
+    findings,
+    summarise,
 )
 from sparse_transformers.models.attention_patterns import Causal
 from sparse_transformers.utils.plots.style import style_of
@@ -36,31 +39,21 @@ def survey():
     return survey_patterns(SETTINGS, seed=1)
 
 
-def with_speeds(survey: PatternSurvey, **speedups: float | None) -> PatternSurvey:
-    """The survey with dense SDPA at 10 ms, and the named patterns so many times as fast."""
+def with_speeds(survey: PatternSurvey, speedup=None, **speedups: float | None) -> PatternSurvey:
+    """The survey with dense SDPA at 10 ms, and the patterns so many times as fast.
+
+    Quartiles lie a tenth to either side. Patterns that are not named have the first speed-up.
+    """
+
+    def timed(ms: float | None) -> MedianTime:
+        return MedianTime(ms and 0.9 * ms, ms, ms and 1.1 * ms)
 
     def retimed(each):
-        if each.name not in speedups:
-            return each
-        speedup = speedups[each.name]
-        ms = None if speedup is None else 10 / speedup
-        return replace(
-            each,
-            timing=replace(
-                each.timing,
-                speedup=speedup,
-                median_ms=ms,
-                lower_quartile_ms=ms and 0.9 * ms,
-                upper_quartile_ms=ms and 1.1 * ms,
-            ),
-        )
+        chosen = speedups.get(each.name, speedup)
+        return replace(each, timing=timed(chosen and 10 / chosen))
 
-    dense = replace(survey.dense, median_ms=10.0, lower_quartile_ms=9.0, upper_quartile_ms=11.0)
-    return replace(survey, dense=dense, patterns=tuple(map(retimed, survey.patterns)))
-
-
-def every_speed(survey: PatternSurvey, speedup: float | None) -> dict[str, float | None]:
-    return {each.name: speedup for each in survey.patterns}
+    patterns = tuple(retimed(each) for each in survey.patterns)
+    return replace(survey, dense=timed(10.0), patterns=patterns)
 
 
 def test_pictures_are_the_masks(survey):
@@ -75,42 +68,47 @@ def test_pictures_are_the_masks(survey):
 
 
 def test_counts_are_those_of_the_rules_over_all_heads(survey):
+    frame = survey.frame()
     for each in survey.patterns:
         pattern = example_patterns(128, seed=1)[each.name]
         assert each.measured_pattern == repr(pattern)
         assert each.allowed_pairs == 2 * (pattern & Causal()).mask(128).sum()
         assert each.dense_pairs == 2 * (128 * 129 / 2)
-        assert each.sparsity == 1 - each.allowed_pairs / each.dense_pairs
-        assert each.fill == each.allowed_pairs / each.computed_pairs
-        assert each.tile_speedup <= each.theoretical_speedup
+        row = frame.loc[each.name]
+        assert row.skipped == 1 - each.allowed_pairs / each.dense_pairs
+        assert row.fill == each.allowed_pairs / each.computed_pairs
+        assert row.pair_limit == each.dense_pairs / each.allowed_pairs
+        assert row.tile_limit == each.dense_pairs / each.computed_pairs <= row.pair_limit
 
 
 def test_layers_needed_agree_with_reach(survey):
+    needed, shares = survey.layers_needed(), survey.shares_reached()
     for each in survey.patterns:
         pattern = example_patterns(32, seed=1)[each.name] & Causal()
         for n in range(SETTINGS.max_layers + 1):
             reached = pattern.reach(32, n)[-1]
-            found = [needed is not None and needed <= n for needed in each.layers_needed]
-            assert found == reached.tolist()
-            assert each.share_reached(n) == reached.float().mean()
-            assert each.tokens_back(n) == 31 - reached.nonzero()[0].item()
+            found = needed[each.name] <= n
+            assert found.tolist() == reached.tolist()
+            assert found.idxmax() == 31 - reached.nonzero()[0].item()
+            if n > 0:
+                assert shares.loc[each.name, n] == reached.float().mean()
 
 
 def test_every_pattern_is_timed_beside_dense(survey):
     assert survey.dense.median_ms > 0
+    assert survey.speedups().keys() == {each.name for each in survey.patterns}
     for each in survey.patterns:
-        assert each.timing.not_measured is None
-        assert each.timing.speedup == survey.dense.median_ms / each.timing.median_ms
+        speedup = survey.speedups()[each.name]
+        assert speedup.estimate == survey.dense.median_ms / each.timing.median_ms
+        assert speedup.low <= speedup.estimate <= speedup.high
         assert style_of(each.name)
 
 
 def test_interval_pairs_fast_dense_with_slow_sparse_timings(survey):
-    retimed = with_speeds(survey, local=2.0, random=None)
-    local, random = (
-        next(each for each in retimed.patterns if each.name == name) for name in ("local", "random")
-    )
-    assert retimed.speedup_interval(local) == pytest.approx((9 / 5.5, 11 / 4.5))
-    assert retimed.speedup_interval(random) is None
+    speedups = with_speeds(survey, local=2.0).speedups()
+    assert speedups.keys() == {"local"}
+    local = speedups["local"]
+    assert (local.estimate, local.low, local.high) == pytest.approx((2, 9 / 5.5, 11 / 4.5))
 
 
 def test_seed_decides_all_but_the_times(survey):
@@ -128,53 +126,59 @@ def test_survey_survives_json(survey):
 
 
 def test_words_say_which_patterns_are_faster_and_slower(survey):
-    text = describe_costs(
-        with_speeds(survey, **{**every_speed(survey, 0.5), "local": 4.0, "fixed": 1.0})
-    )
-    assert "Faster than dense SDPA beyond the spread of the timings: local window. " in text
-    assert "Neither: fixed." in text
-    assert "The fastest: *local window* runs 4.0 times as fast as dense SDPA" in text
-    assert "takes 2.0 times as long as dense SDPA" in text
+    text, _ = findings(with_speeds(survey, 0.5, local=4.0, fixed=1.0))
+    assert "Above the speed of dense SDPA at 128 positions: local window. Below" in text
+    assert "differ from the speed of dense SDPA at 128 positions: fixed." in text
+    assert "The fastest is local window: 4.00× [3.27×, 4.89×], where its pairs would allow" in text
+    assert "The slowest is " in text
+    assert ": 0.50× [0.41×, 0.61×], where its pairs would allow" in text
 
 
 def test_words_do_not_call_a_slow_kernel_fast(survey):
-    text = describe_costs(with_speeds(survey, **every_speed(survey, 0.25)))
-    assert "beyond the spread of the timings: none." in text
-    assert "times as fast as" not in text
-    assert "what the tiles themselves cost: it takes 4.0 times as long as dense SDPA." in text
+    text, _ = findings(with_speeds(survey, 0.25))
+    assert "Above" not in text
+    assert "Below the speed of dense SDPA at 128 positions: local window, dilated window" in text
+    assert "the same kernel on all pairs: 0.25× [0.20×, 0.31×]." in text
 
 
 def test_words_say_what_was_not_measured(survey):
-    text = describe_costs(with_speeds(survey, **every_speed(survey, None)))
-    assert "No sparse pattern was timed." in text
-    assert "| local window | 88% | 8.3× | " in text
-    assert "| not measured | not measured |" in text
+    assert findings(with_speeds(survey))[0] == "No sparse pattern was timed."
+    assert "on all pairs: not measured." in findings(with_speeds(survey, 2.0, dense=None))[0]
+    assert re.search(
+        r"\| local window \| 8\.3× \| .*× \| not measured \| not measured \|",
+        summarise(with_speeds(survey)),
+    )
+
+
+def test_table_shows_theory_beside_measurement(survey):
+    retimed = with_speeds(survey, 2.0)
+    local = retimed.frame().loc["local"]
+    row = f"{local.pair_limit:.1f}× | {local.tile_limit:.1f}× | 2.00× [1.64×, 2.44×] | 5.00 |"
+    assert f"| local window | {row}" in summarise(retimed)
+    assert summarise(retimed) in describe_costs(retimed)
 
 
 def test_scattered_pairs_are_pointed_out(survey):
     def with_fill(computed_per_allowed):
-        return replace(
-            survey,
-            patterns=tuple(
-                replace(each, computed_pairs=computed_per_allowed * each.allowed_pairs)
-                for each in survey.patterns
-            ),
-        )
+        patterns = [
+            replace(each, computed_pairs=computed_per_allowed * each.allowed_pairs)
+            for each in survey.patterns
+        ]
+        return replace(survey, patterns=tuple(patterns))
 
-    assert "most of what is computed is thrown away" in describe_costs(with_fill(10))
-    assert "most of what is computed is thrown away" not in describe_costs(with_fill(1))
+    assert "thrown away with: dense (10% full), local" in describe_costs(with_fill(10))
+    assert "thrown away with: none." in describe_costs(with_fill(1))
 
 
 def test_words_about_reach_follow_the_layers(survey):
-    text = describe_reach(survey)
-    local = next(each for each in survey.patterns if each.name == "local")
-    assert local.tokens_back(3) == 3  # a window of 2 goes one token back with each layer
-    assert "gets 1 tokens back in one layer and 3 in 3" in text
-    assert "stay out of reach with: local window" in text
+    text = findings(survey)[1]
+    # A window of 2 goes one token back with each layer.
+    assert "The local window reaches 3 tokens back" in text
+    assert "the last of 32 tokens cannot depend on all others with: local window" in text
     dense_only = replace(
         survey, patterns=(survey.patterns[0], replace(survey.patterns[0], name="local"))
     )
-    assert "stay out of reach with: none" in describe_reach(dense_only)
+    assert "cannot depend on all others with: none." in findings(dense_only)[1]
 
 
 def test_words_about_pictures_name_every_pattern(survey):
@@ -189,26 +193,29 @@ def test_figures_draw_every_pattern(survey):
         style_of(each.name).label for each in survey.patterns
     ]
     left, middle, right = draw_costs(survey).axes
-    n = len(survey.patterns)
-    assert [bar.get_width() for bar in left.patches] == [
-        100 * each.sparsity for each in survey.patterns
-    ]
-    assert [bar.get_width() for bar in middle.patches[-n:]] == [
-        each.timing.speedup for each in survey.patterns
-    ]
-    assert [bar.get_width() for bar in right.patches] == [
-        100 * each.fill for each in survey.patterns
-    ]
-    curves = draw_reach(survey).axes[1]
-    assert curves.get_lines()[0].get_ydata()[-1] == 100
+    frame, n = survey.frame(), len(survey.patterns)
+    assert [bar.get_width() for bar in left.patches] == (100 * frame.skipped).tolist()
+    assert [bar.get_width() for bar in middle.patches[-n:]] == frame.estimate.tolist()
+    assert [bar.get_width() for bar in right.patches] == (100 * frame.fill).tolist()
+    shares = draw_reach(survey).axes[1]
+    assert shares.texts[0].get_text() == "100"
+    drawn = shares.collections[0].get_array()
+    assert drawn.tolist() == (100 * survey.shares_reached()).to_numpy().tolist()
 
 
-def test_strips_show_the_layers_and_what_is_never_heard(survey):
-    strips = plot_layers_needed(survey).get_images()[0].get_array()
+def test_titles_count_what_was_found(survey):
+    title = draw_costs(with_speeds(survey, 0.5, local=4.0, fixed=1.0)).axes[1].get_title()
+    assert title == "At 128 positions 1 of 9 beat dense SDPA"
+    complete = survey.layers_needed().notna().all().sum()
+    assert draw_reach(survey).axes[1].get_title().startswith(f"{complete} of 10 patterns")
+
+
+def test_bands_show_the_layers_and_what_is_never_reached(survey):
+    bands = plot_layers_needed(survey).collections[0].get_array()
     local = [each.name for each in survey.patterns].index("local")
-    assert strips[local].tolist() == [4] * 28 + [3, 2, 1, 1]
+    assert bands[local].tolist() == [None] * 28 + [3, 2, 1, 1]
 
 
 def test_figures_stand_a_pattern_that_was_not_measured(survey):
-    texts = [text.get_text() for text in draw_costs(with_speeds(survey, local=None)).axes[1].texts]
-    assert texts.count("not measured") == 1
+    drawn = draw_costs(with_speeds(survey, 2.0, local=None)).axes[1]
+    assert [text.get_text() for text in drawn.texts].count("not measured") == 1

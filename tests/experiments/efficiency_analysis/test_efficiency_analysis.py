@@ -1,13 +1,14 @@
 """A scaling run measures what it says, and its words follow its numbers."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
 import pytest
 
 from sparse_transformers.efficiency.costs import attention_cost
-from sparse_transformers.efficiency.timing import Timing
+from sparse_transformers.experiments.efficiency_analysis.counted_costs import cost_frame
 from sparse_transformers.experiments.efficiency_analysis.figures import (
     draw_memory_growth,
     draw_memory_table,
@@ -17,20 +18,16 @@ from sparse_transformers.experiments.efficiency_analysis.figures import (
 from sparse_transformers.experiments.efficiency_analysis.measure import (
     AttentionScaling,
     AttentionScalingSettings,
-    MemoryCurve,
+    MeasuredTimes,
+    PeakMemory,
     measure_attention_scaling,
 )
 from sparse_transformers.experiments.efficiency_analysis.report import (
-    describe_memory_growth,
     describe_memory_table,
     describe_operations,
     describe_times,
-)
-from sparse_transformers.experiments.efficiency_analysis.time_curves import (
-    TimeCurve,
-    TimePoint,
-    find_crossing,
-    fit_time_curve,
+    findings,
+    summarise,
 )
 from sparse_transformers.models.attention_patterns import BlockSparse, LocalWindow
 from sparse_transformers.utils.records import from_json, to_json
@@ -59,38 +56,44 @@ def scaling():
     return measure_attention_scaling(SETTINGS, seed=1)
 
 
-def power_curve(name: str, direction: str, factor: float, exponent: float) -> TimeCurve:
-    """A curve of this growth that wobbles by half a per cent, with quartiles one per cent away."""
-    lengths = {
-        "masked": [n for n in SETTINGS.lengths if n <= SETTINGS.longest_mask],
-        "dense": SETTINGS.lengths,
-    }.get(name, (*SETTINGS.lengths, *SETTINGS.longer_lengths))
-    points = []
-    for nth, length in enumerate(lengths):
-        ms = factor * length**exponent * (1 + 0.005 * (-1) ** nth)
-        points.append(TimePoint(length, Timing((0.98 * ms, ms, 1.02 * ms))))
-    return fit_time_curve(name, direction, points, fit_from=SETTINGS.fit_from)
+def timed(attention: str, milliseconds, lengths, direction="forward") -> list[MeasuredTimes]:
+    """Times given by a function of the length, with quartiles one per cent away."""
+    return [
+        MeasuredTimes(
+            attention, direction, length, tuple(f * milliseconds(length) for f in (0.98, 1, 1.02))
+        )
+        for length in lengths
+    ]
 
 
 def with_times(scaling: AttentionScaling, **growth: tuple[float, float]) -> AttentionScaling:
-    """The same with times of the given factors and exponents in both directions."""
-    times, crossings = [], []
+    """The same with times of the given factors and exponents in both directions.
+
+    They wobble by half a per cent.
+    """
+    times = []
+    everywhere = (*SETTINGS.lengths, *SETTINGS.longer_lengths)
     for direction in ("forward", "forward_backward"):
-        curves = {name: power_curve(name, direction, *growth[name]) for name in growth}
-        times += curves.values()
-        crossings += [find_crossing(curves["dense"], curves[name]) for name in ("local", "block")]
-    return replace(scaling, times=tuple(times), crossings=tuple(crossings))
+        for name, (factor, exponent) in growth.items():
+            lengths = {"masked": (64, 128), "dense": SETTINGS.lengths}.get(name, everywhere)
+            wobble = {length: 1 + 0.005 * (-1) ** nth for nth, length in enumerate(lengths)}
+            times += timed(
+                name,
+                lambda n, f=factor, e=exponent, w=wobble: f * n**e * w[n],
+                lengths,
+                direction,
+            )
+    return replace(scaling, times=tuple(times))
 
 
 GROWTH = {"dense": (1e-4, 2), "masked": (2e-4, 2), "local": (1e-2, 1), "block": (1e-5, 2)}
 
 
-def test_every_arm_is_timed_where_the_settings_say(scaling):
+def test_every_attention_is_timed_where_the_settings_say(scaling):
     for direction in ("forward", "forward_backward"):
         lengths = {
-            curve.name: [point.seq_len for point in curve.points]
-            for curve in scaling.times
-            if curve.direction == direction
+            name: scaling.time_frame().loc[name, direction].index.tolist()
+            for name in scaling.timed()
         }
         assert lengths == {
             "dense": [64, 128, 256],
@@ -98,36 +101,67 @@ def test_every_arm_is_timed_where_the_settings_say(scaling):
             "local": [64, 128, 256, 512],
             "block": [64, 128, 256, 512],
         }
-    assert all(len(p.timing.samples_ms) == 2 for curve in scaling.times for p in curve.points)
+    assert all(len(each.samples_ms) == 2 for each in scaling.times)
+
+
+def test_exponent_is_fitted_where_fixed_costs_no_longer_rule(scaling):
+    settings = replace(SETTINGS, fit_from=128)
+    times = timed("local", lambda n: max(n, 128.0), (32, 64, 128, 256, 512))
+    found = replace(scaling, settings=settings, times=tuple(times))
+    assert found.time_exponent("local", "forward").estimate == pytest.approx(1)
+    assert len(found.time_frame()) == 5
+
+
+def test_speedup_and_its_interval_compare_two_timings(scaling):
+    times = [*timed("local", lambda n: 1.0, (64, 512)), *timed("dense", lambda n: 2.0, (64,))]
+    found = replace(scaling, times=tuple(times)).speedups("local", "forward")
+    assert found.index.tolist() == [64]
+    assert found.iloc[0].tolist() == pytest.approx([2, 1.98 / 1.01, 2.02 / 0.99])
+
+
+def test_crossing_is_found_where_the_curves_meet(scaling):
+    times = [
+        *timed("dense", lambda n: 1e-4 * n**2, (64, 128, 256)),
+        *timed("local", lambda n: 1e-2 * n, (64, 128, 256, 512)),
+        *timed("block", lambda n: 1e-3 * n**2, (64, 128, 256, 512)),
+    ]
+    found = replace(scaling, times=tuple(times))
+    crossing = found.crossing("local", "forward")
+    assert crossing.estimate == pytest.approx(100)  # 1e-4 * n**2 == 1e-2 * n
+    assert crossing.low == pytest.approx(100 * 0.99 / 1.01)
+    assert crossing.high == pytest.approx(100 * 1.01 / 0.99)
+    never = found.crossing("block", "forward")
+    assert (never.estimate, never.low, never.high) == (math.inf,) * 3
 
 
 def test_memory_of_stored_scores_holds_at_least_the_scores(scaling):
-    stored = scaling.memory_curve("stored")
-    assert stored.lengths == (64, 128)
-    for length, peak in zip(stored.lengths, stored.peak_bytes, strict=True):
-        assert peak >= 2 * length**2 * 4
-    assert scaling.memory_curve("dense").lengths == SETTINGS.memory_lengths
+    peaks = scaling.peak_bytes()
+    stored = peaks.loc["stored"].dropna()
+    assert stored.index.tolist() == [64, 128]
+    assert all(peak >= 2 * length**2 * 4 for length, peak in stored.items())
+    assert peaks.loc["dense"].notna().all()
+    assert tuple(peaks.columns) == SETTINGS.memory_lengths
     output_and_gradients = 4 * 256 * 2 * 8 * 4
-    for name in ("dense", "local", "block"):
-        assert scaling.memory_curve(name).peak_bytes[-1] >= output_and_gradients
+    assert (peaks.loc[["dense", "local", "block"], 256] >= output_and_gradients).all()
 
 
 def test_costs_are_those_of_the_cost_model(scaling):
-    cost = scaling.counted("local", 32)[-1]
+    costs = cost_frame(scaling.costs)
+    cost = costs.loc["window of 32", 256]
     expected = attention_cost(LocalWindow(32), 256, 2, 8, causal=True)
-    assert cost.seq_len == 256
     assert cost.flops == expected.forward_flops + expected.backward_flops
     assert cost.dense_flops == expected.dense_forward_flops + expected.dense_backward_flops
     assert cost.all_score_bytes == 2 * 256**2 * 4
     assert cost.allowed_score_bytes == 8 * expected.allowed_pairs
     tensors = cost.tensor_bytes
-    assert cost.memory_reduction_without_scores == (tensors + 2 * 256**2 * 4) / tensors
-    assert cost.memory_reduction_with_scores < cost.memory_reduction_without_scores
+    assert cost.fewer_flops == cost.dense_flops / cost.flops
+    assert cost.saving_no_scores == (tensors + 2 * 256**2 * 4) / tensors
+    assert cost.saving_allowed_scores < cost.saving_no_scores
 
-    blocks = scaling.counted("block", 0.5)
-    assert [cost.seq_len for cost in blocks] == [64]  # and no further, as the settings say
+    blocks = costs.loc["block sparse at 50%"]
+    assert blocks.index.tolist() == [64]  # and no further, as the settings say
     seeded = attention_cost(BlockSparse(16, 0.5, seed=1), 64, 2, 8, causal=True)
-    assert blocks[0].flops == seeded.forward_flops + seeded.backward_flops
+    assert blocks.flops[64] == seeded.forward_flops + seeded.backward_flops
 
 
 def test_scaling_survives_json(scaling):
@@ -141,60 +175,84 @@ def test_seed_decides_what_is_counted(scaling):
 
 
 def test_words_confirm_growth_and_name_the_crossing(scaling):
-    text = describe_times(with_times(scaling, **GROWTH))
-    assert re.search(r"\*window of 16, forward\*: exponent 1.00 \(.*\), as expected \(1\)", text)
-    assert re.search(r"\*dense SDPA, forward\*: exponent 2.00 \(.*\), as expected \(2\)", text)
-    assert "*window of 16, forward*: faster than dense SDPA from about 100 positions on" in text
-    assert "*block sparse, 90% skipped, forward*: faster than dense SDPA at all lengths" in text
-    assert "takes 2.0 times as long as dense causal SDPA" in text
-    assert "A mask alone saves no time." in text
+    recorded = with_times(scaling, **GROWTH)
+    text = describe_times(recorded)
+    assert re.search(r"\| window of 16 \(forward\) .* 1\.00 \[.*\] \|", text)
+    assert re.search(r"\| dense SDPA \(forward\) .* 2\.00 \[.*\] \|", text)
+    assert "Not shown to differ from the expected exponent: dense SDPA (forward), window of" in text
+    assert "block sparse at 90% is faster at all lengths compared, from 64 positions on" in text
+    found, _ = findings(recorded)
+    assert "window of 16 is faster from 100 [98, 102] positions on (forward)" in found
+    assert "256 positions, forward: window of 16 is faster than dense SDPA: 2.5" in found
+    assert (
+        "128 positions, forward: dense SDPA with a mask is slower than dense SDPA: 0.50×" in found
+    )
+    assert found.split(" At ")[0] in summarise(recorded)
 
 
 def test_words_state_what_did_not_come_out_as_expected(scaling):
     growth = {**GROWTH, "local": (1.0, 1.5), "block": (1.0, 1.0), "masked": (1e-5, 2)}
-    text = describe_times(with_times(scaling, **growth))
-    assert re.search(r"\*window of 16, forward\*: exponent 1.50 .*, more than expected \(1\)", text)
-    assert re.search(
-        r"\*block sparse, .*, forward\*: exponent 1.00 .*, less than in the limit \(2\)", text
-    )
-    assert "*window of 16, forward*: not faster than dense SDPA at 256 positions" in text
-    assert "runs 10 times as fast as dense causal SDPA" in text
-    assert "A mask alone saves no time." not in text
+    recorded = with_times(scaling, **growth)
+    text = describe_times(recorded)
+    assert "Above the expected exponent: window of 16 (forward) and window of 16 (forward +" in text
+    assert "Below the expected exponent: block sparse at 90% (forward) and" in text
+    found, _ = findings(recorded)
+    assert "window of 16 is not faster at 256 positions, the longest compared (forward)" in found
+    assert "window of 16 is slower than dense SDPA" in found
+    assert "dense SDPA with a mask is faster than dense SDPA: 10.00×" in found
+
+
+def test_words_limit_a_crossing_by_the_lengths_compared(scaling):
+    def crossing(lengths, milliseconds):
+        times = [
+            *timed("dense", lambda n: 1.0, lengths),
+            *timed("local", milliseconds, lengths),
+            *timed("block", milliseconds, lengths),
+        ]
+        both = [*times, *(replace(each, direction="forward_backward") for each in times)]
+        return findings(replace(scaling, times=tuple(both)))[0]
+
+    early = crossing(SETTINGS.lengths, lambda n: 1.005 if n == 64 else 0.5)
+    assert re.search(r"faster from 64 \[64 or fewer, \d+\] positions on", early)
+    late = crossing(SETTINGS.lengths, lambda n: 0.995 if n == 256 else 2.0)
+    assert re.search(r"faster from \d+ \[\d+, more than 256\] positions on", late)
+    assert "The control was not measured." in late
 
 
 def test_words_make_no_claim_from_a_wide_interval_or_too_few_lengths(scaling):
-    noisy = with_times(scaling, **GROWTH)
-    local = noisy.times[2]
-    wide = replace(local, fit=replace(local.fit, low=-0.5, high=2.5))
-    text = describe_times(replace(noisy, times=(*noisy.times[:2], wide, *noisy.times[3:])))
-    assert "exponent 1.00 (-0.50 to 2.50); the interval is too wide to tell" in text
+    noise = {64: 3, 128: 0.3, 256: 3, 512: 1}
+    recorded = with_times(scaling, **GROWTH)
+    others = [each for each in recorded.times if each.attention != "local"]
+    wide = timed("local", lambda n: 1e-2 * n * noise[n], noise)
+    both = [*wide, *timed("local", lambda n: 1e-2 * n, noise, "forward_backward")]
+    text = describe_times(replace(recorded, times=(*others, *both)))
+    assert re.search(r"Too wide an interval to tell: window of 16 \(forward\), .*\[-.*\]\.", text)
     assert "too few lengths" in text  # the control has two
 
 
 def test_words_about_memory_follow_the_measurement(scaling):
-    def with_peaks(local: int) -> AttentionScaling:
-        curves = (
-            MemoryCurve("stored", (64, 128), (1000, 4000), None),
-            MemoryCurve("dense", (64, 128, 256), (100, 200, 400), None),
-            MemoryCurve("local", (64, 128, 256), (local, local, local), None),
-            MemoryCurve("block", (64, 128, 256), (100, 200, 400), None),
-        )
-        return replace(scaling, memory=curves)
+    def with_peaks(local: int, dense=(100, 200, 400)) -> AttentionScaling:
+        peaks = {"stored": (1000, 4000), "dense": dense, "local": (local,) * 3, "block": dense}
+        records = [
+            PeakMemory(name, length, peak)
+            for name, of_name in peaks.items()
+            for length, peak in zip((64, 128, 256), of_name, strict=False)
+        ]
+        return replace(scaling, memory=tuple(records))
 
-    assert "holds 50% more than dense SDPA" in describe_memory_growth(with_peaks(600))
-    less = describe_memory_growth(with_peaks(200))
-    assert "holds 50% less than dense SDPA" in less
+    assert "holds 50% more memory than dense SDPA at 256" in findings(with_peaks(600))[1]
+    less = findings(with_peaks(200))[1]
+    assert "holds 50% less memory than dense SDPA at 256" in less
     assert "holds 20× as much as the window at 128 positions" in less
-    assert "| not measured | too few lengths |" in less
+    top, _ = draw_memory_table(with_peaks(200)).axes
+    assert top.collections[0].get_array().mask.tolist()[0] == [False, False, True]
 
 
-def test_tables_label_models_and_leave_out_what_was_not_counted(scaling):
+def test_models_are_labelled(scaling):
     for text in (describe_memory_table(scaling), describe_operations(scaling)):
         assert "(**model, not measured**)" in text
-        assert "| block sparse, 50% skipped |" in text
-        assert "| not counted |" in text
-    cost = scaling.counted("local", 16.0)[-1]
-    assert f"| {cost.flop_reduction:.1f}× |" in describe_operations(scaling)
+    saving = cost_frame(scaling.costs).saving_no_scores["window of 16", 256]
+    assert f"at 256 positions that alone takes {saving:.1f}× less" in describe_memory_table(scaling)
 
 
 def test_figures_draw_what_was_measured(scaling):
@@ -202,25 +260,35 @@ def test_figures_draw_what_was_measured(scaling):
     dense = forward.get_lines()[0]
     assert dense.get_xdata().tolist() == [64, 128, 256]
     assert dense.get_ydata()[-1] == pytest.approx(1e-4 * 256**2, rel=0.01)
-    assert "window faster\nfrom 100" in [text.get_text() for text in forward.texts]
+    assert forward.get_title() == "Forward: the window is faster from 100 on"
     assert backward.get_legend().get_texts()[2].get_text().startswith("window of 16: length^1.00")
 
     growth = draw_memory_growth(scaling).axes[0]
-    stored = scaling.memory_curve("stored")
-    assert growth.get_lines()[0].get_ydata().tolist() == [n / 2**20 for n in stored.peak_bytes]
+    stored = scaling.peak_bytes().loc["stored"].dropna()
+    assert growth.get_lines()[0].get_ydata().tolist() == (stored / 2**20).tolist()
 
     measured, model = draw_memory_table(scaling).axes
     assert measured.get_title().startswith("Measured")
     assert model.get_title().startswith("Model, not measured")
-    assert len(measured.patches) == 1  # stored scores at the longest length
+    drawn = measured.collections[0].get_array()
+    assert drawn.mask.sum() == 1  # stored scores at the longest length
     operations, reduction = draw_operations(scaling).axes
     assert "counted" in operations.get_title()
-    assert (
-        reduction.get_lines()[0].get_ydata()[-1] == scaling.counted("local", 16)[-1].flop_reduction
+    assert "counted" in reduction.get_title()
+    costs = cost_frame(scaling.costs)
+    drawn = reduction.collections[0].get_array()
+    assert drawn[0, -1] == costs.fewer_flops["window of 16", 256]
+    assert drawn.mask.sum() == 2  # blocks at the longest length
+    assert operations.get_lines()[-1].get_ydata()[0] == (
+        costs.flops["block sparse at 90%", 64] / 1e9
     )
 
 
 def test_no_crossing_is_drawn_where_there_is_none(scaling):
     growth = {**GROWTH, "local": (1.0, 1.5)}
     forward, _ = draw_times(with_times(scaling, **growth)).axes
-    assert not forward.texts
+    assert forward.get_title() == "Forward: the window is not faster"
+    assert (
+        len(forward.get_lines())
+        == len(draw_times(with_times(scaling, **GROWTH)).axes[0].get_lines()) - 1
+    )

@@ -9,21 +9,20 @@ from example_patterns import SINGLE_PATTERNS
 
 from sparse_transformers.experiments.evidence_recall.documents import VOCABULARY, make_documents
 from sparse_transformers.experiments.evidence_recall.figures import (
-    accuracy,
     draw_reach,
     draw_recall,
-    plot_accuracy_by_distance,
+    plot_accuracy,
     plot_prediction,
     predicted_accuracy,
 )
 from sparse_transformers.experiments.evidence_recall.measure import (
     REACHED,
-    REACHES,
     SEEN,
     UNREACHED,
     EvidenceRecall,
     EvidenceRecallSettings,
     Verdicts,
+    accuracy,
     change_from_beyond,
     measure_evidence_recall,
     tokens_in_reach,
@@ -35,8 +34,17 @@ from sparse_transformers.experiments.evidence_recall.model import (
     verdict_logits_of,
     with_attention,
 )
-from sparse_transformers.experiments.evidence_recall.patterns import ALWAYS_SEEN, ARMS, evidence_arm
-from sparse_transformers.experiments.evidence_recall.report import describe_reach, describe_recall
+from sparse_transformers.experiments.evidence_recall.patterns import (
+    ALWAYS_SEEN,
+    ATTENTIONS,
+    evidence_attention,
+)
+from sparse_transformers.experiments.evidence_recall.report import (
+    describe_reach,
+    describe_recall,
+    findings,
+    highlight,
+)
 from sparse_transformers.models.attention_patterns import Causal, LocalWindow
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.utils.records import from_json, to_json
@@ -83,15 +91,18 @@ def influence(model, positions, seq_len):
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
-@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("name", ATTENTIONS)
 def test_tokens_in_reach_are_those_with_a_gradient(name, n_layers):
-    arm = evidence_arm(name, 40, 4)
+    attention = evidence_attention(name, 40, 4)
     config = dataclasses.replace(new_model(0).config, n_layers=n_layers)
-    changes = arm.model_changes() | {"attention": (arm.attention,) * n_layers, "selector": None}
+    changes = attention.model_changes() | {
+        "attention": (attention.attention,) * n_layers,
+        "selector": None,
+    }
     model = SparseTransformer(dataclasses.replace(config, **changes))
     positions = torch.tensor([0, 17, 39])
     expected = influence(model, positions, 40)
-    assert torch.equal(tokens_in_reach(arm.rule(), positions, 40, n_layers), expected)
+    assert torch.equal(tokens_in_reach(attention.rule(), positions, 40, n_layers), expected)
 
 
 def test_reach_contains_that_of_the_pattern_alone():
@@ -102,30 +113,30 @@ def test_reach_contains_that_of_the_pattern_alone():
         assert not reached.triu(1).any()
 
 
-@pytest.mark.parametrize("name", sorted(set(ARMS) - set(ALWAYS_SEEN)))
-def test_sparse_arms_attend_to_equally_many_pairs(name):
+@pytest.mark.parametrize("name", sorted(set(ATTENTIONS) - set(ALWAYS_SEEN)))
+def test_sparse_attentions_attend_to_equally_many_pairs(name):
     budget = LocalWindow(64).__and__(Causal()).allowed_pairs(1072)
-    arm = evidence_arm(name, 1072, 64)
-    assert arm.pairs == arm.rule().allowed_pairs(1072)
+    attention = evidence_attention(name, 1072, 64)
+    assert attention.pairs == attention.rule().allowed_pairs(1072)
     # Blocks come in whole sixteens.
-    assert abs(arm.pairs / budget - 1) < 0.08
+    assert abs(attention.pairs / budget - 1) < 0.08
 
 
 def test_top_k_attends_to_its_number_of_keys():
-    arm = evidence_arm("top_k", 200, 16)
-    assert arm.pairs == sum(min(query + 1, 16) for query in range(200))
-    assert arm.model_changes()["selector"] == {"name": "top_k", "top_k": 16}
+    attention = evidence_attention("top_k", 200, 16)
+    assert attention.pairs == sum(min(query + 1, 16) for query in range(200))
+    assert attention.model_changes()["selector"] == {"name": "top_k", "top_k": 16}
 
 
-def test_unknown_arm_is_refused():
-    with pytest.raises(ValueError, match="unknown arm 'flash'; known are dense, top_k"):
-        evidence_arm("flash", 100, 10)
+def test_unknown_attention_is_refused():
+    with pytest.raises(ValueError, match="unknown attention 'flash'; known are dense, top_k"):
+        evidence_attention("flash", 100, 10)
 
 
 def test_no_verdict_changes_with_tokens_out_of_reach_and_a_wrong_rule_is_noticed():
-    arm = evidence_arm("local", 94, 8)
-    model = with_attention(new_model(0), **arm.model_changes())
-    assert change_from_beyond(model, arm.rule(), documents()) == 0
+    attention = evidence_attention("local", 94, 8)
+    model = with_attention(new_model(0), **attention.model_changes())
+    assert change_from_beyond(model, attention.rule(), documents()) == 0
     narrower = LocalWindow(7) & Causal()
     assert change_from_beyond(model, narrower, documents()) > 0
 
@@ -139,14 +150,14 @@ def test_copies_with_other_attention_keep_the_weights():
 
 def test_dense_model_and_top_k_learn_to_find_the_fact(recall):
     assert all(stage.finished for stage in recall.models[0].stages)
+    rows = recall.frame().query("seq_len == 32 and not adapted")
     for name in ALWAYS_SEEN:
-        assert accuracy(recall.chosen(arm=name, seq_len=32, adapted=False)).estimate > 0.95
+        assert accuracy(rows[rows.attention == name]).estimate > 0.95
 
 
 def test_window_finds_what_it_sees_and_guesses_the_rest(recall):
-    local = {
-        reach: accuracy(recall.chosen(arm="local", adapted=False, reach=reach)) for reach in REACHES
-    }
+    rows = recall.frame().query("attention == 'local' and not adapted")
+    local = {reach: accuracy(of_reach) for reach, of_reach in rows.groupby("reach")}
     assert local[SEEN].estimate > 0.9
     assert local[UNREACHED].low < 0.5 < local[UNREACHED].high
     assert recall.most_change_from_beyond == 0
@@ -157,18 +168,20 @@ def test_untrained_model_guesses():
         SMALL, curriculum=Curriculum(lengths=(16,), most_steps=1), adaptation_steps=0
     )
     untrained = measure_evidence_recall(settings, seed=1)
-    share = accuracy(untrained.chosen(arm="dense"))
+    share = accuracy(untrained.frame().query("attention == 'dense'"))
     assert share.low < 0.5 < share.high
     assert not untrained.models[0].stages[0].finished
 
 
 def test_every_claim_is_counted_once(recall):
-    for name in ARMS:
-        for adapted in (False,) if name in ALWAYS_SEEN else (False, True):
-            for seq_len in SMALL.lengths:
-                chosen = recall.chosen(arm=name, seq_len=seq_len, adapted=adapted)
-                assert sum(each.n_claims for each in chosen) == 12 * 16
-    assert not recall.chosen(arm="dense", adapted=True)
+    counts = recall.frame().groupby(["attention", "adapted", "seq_len"]).n_claims.sum()
+    assert (counts == 12 * 16).all()
+    assert set(counts.index) == {
+        (name, adapted, seq_len)
+        for name in ATTENTIONS
+        for adapted in ((False,) if name in ALWAYS_SEEN else (False, True))
+        for seq_len in SMALL.lengths
+    }
 
 
 def test_same_seed_same_verdicts():
@@ -208,15 +221,17 @@ def test_results_survive_json_and_become_figures_and_words(recall):
 
 
 def made_up(verdicts, change=0.0, adaptation_steps=0):
-    """A result with these verdicts: (arm, adapted, reach, distance, n_claims, n_right)."""
+    """A result with these verdicts: (attention, adapted, reach, distance, n_claims, n_right)."""
     settings = dataclasses.replace(SMALL, lengths=(64,), adaptation_steps=adaptation_steps)
     return EvidenceRecall(
         settings=settings,
         models=(),
-        arms=tuple(evidence_arm(name, 64, 16) for name in dict.fromkeys(v[0] for v in verdicts)),
+        attentions=tuple(
+            evidence_attention(name, 64, 16) for name in dict.fromkeys(v[0] for v in verdicts)
+        ),
         verdicts=tuple(
-            Verdicts(arm, 64, 0, adapted, reach, distance, n_claims, n_right)
-            for arm, adapted, reach, distance, n_claims, n_right in verdicts
+            Verdicts(attention, 64, 0, adapted, reach, distance, n_claims, n_right)
+            for attention, adapted, reach, distance, n_claims, n_right in verdicts
         ),
         most_change_from_beyond=change,
         example="",
@@ -233,48 +248,64 @@ BASIC = [
 
 
 def test_report_says_what_the_numbers_say():
+    top_k, window = findings(made_up(BASIC))
+    assert "97.0% [91.5%, 99.0%] right verdicts at 64 tokens; all pairs give 100.0%" in top_k
+    assert "right in 99.0% [94.6%, 99.8%] of the claims whose fact it covers, 50.0%" in window
+    assert "and 52.0% [42.3%, 61.5%] where it is out of reach." in window
     text = describe_recall(made_up(BASIC))
-    assert "97.0% (91.5% to 99.0%) right verdicts at 64 tokens; all pairs give 100.0%" in text
-    assert "better than a guess beyond the interval: none;" in text
-    text = describe_reach(made_up(BASIC))
-    assert "right in 99.0% (94.6% to 99.8%) of the claims whose fact it covers" in text
-    assert "no pattern is better than a guess where a fact must come by way of other" in text
+    assert "32 tokens away or farther: Not shown to differ from a guess: local window." in text
+    assert "other tokens are used beyond a guess by: none." in describe_reach(made_up(BASIC))
 
 
 def test_report_tells_of_relays_and_of_leaks():
     relaying = [*BASIC, ("local", True, REACHED, 16, 100, 90)]
     text = describe_reach(made_up(relaying, change=0.25, adaptation_steps=3))
-    assert "facts that come by way of other tokens are used by: local window (90.0%" in text
+    assert "other tokens are used beyond a guess by: local window (90.0%" in text
     assert "changes a verdict's logits by up to 0.25" in text
     far = [*BASIC[:2], ("local", False, UNREACHED, 64, 100, 90)]
-    assert "beyond the interval: local window;" in describe_recall(made_up(far))
+    assert "or farther: Above a guess: local window." in describe_recall(made_up(far))
 
 
 def test_report_tells_when_training_on_made_it_worse():
     worse = [*BASIC, ("local", True, SEEN, 8, 100, 70)]
     text = describe_reach(made_up(worse, adaptation_steps=3))
-    assert "fewer verdicts are right with local window (from 99.0% to 70.0%)" in text
+    assert "seen in one layer: local window (from 99.0% to 70.0%)" in text
     alike = [*BASIC, ("local", True, SEEN, 8, 100, 98)]
-    assert "has cost what" not in describe_reach(made_up(alike, adaptation_steps=3))
+    assert "made verdicts worse" not in describe_reach(made_up(alike, adaptation_steps=3))
+
+
+def test_highlight_sets_top_k_beside_the_window():
+    shown = highlight(made_up(BASIC))
+    assert shown.found == "exact top-k: 97.0% [91.5%, 99.0%] right"
+    assert shown.beside.startswith("a window of as many keys: 67.0% [")
 
 
 def test_prediction_counts_unseen_facts_as_guesses():
-    chosen = made_up(BASIC).chosen(arm="local")
-    assert predicted_accuracy(chosen) == pytest.approx((100 + 50 + 50) / 300)
+    local = made_up(BASIC).frame().query("attention == 'local'")
+    assert predicted_accuracy(local) == pytest.approx((100 + 50 + 50) / 300)
 
 
 def test_figures_draw_the_shares():
+    rows = made_up(BASIC).frame()
     _, ax = plt.subplots()
-    plot_accuracy_by_distance(made_up(BASIC), 64, ax)
+    plot_accuracy(rows, "distance", title="", xlabel="", ax=ax)
     drawn = {line.get_ydata()[0] for line in ax.get_lines() if len(line.get_ydata()) == 1}
     assert {1.0, 0.97} <= drawn
-    plt.close(ax.figure)
     _, ax = plt.subplots()
-    plot_prediction(made_up(BASIC), ax)
+    plot_prediction(rows, ax=ax)
     of_local = next(line for line in ax.get_lines() if len(line.get_xdata()) == 3)
     assert sorted(zip(of_local.get_xdata(), of_local.get_ydata(), strict=True)) == [
         (0.5, 0.5),
         (0.5, 0.52),
         (1.0, 0.99),
     ]
-    plt.close(ax.figure)
+    title = draw_recall(made_up(BASIC)).axes[0].get_title()
+    assert title == "64 tokens: exact top-k is right in 97%, the window in 67%"
+
+
+def test_bars_show_the_shares_by_reach():
+    _, bars, _ = draw_reach(
+        made_up([*BASIC, ("local", True, SEEN, 8, 100, 70)], adaptation_steps=3)
+    ).axes
+    assert [text.get_text() for text in bars.texts].count("0.70") == 1
+    assert bars.get_title() == "after training on with it"
