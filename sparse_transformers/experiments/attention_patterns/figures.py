@@ -15,6 +15,7 @@ from sparse_transformers.utils.plots.base import (
     picture_legend,
     plot_bars,
     plot_picture,
+    plot_table,
 )
 from sparse_transformers.utils.plots.style import new_axes, new_figure, style_of
 from sparse_transformers.utils.verdicts import ABOVE, by_verdict
@@ -24,6 +25,8 @@ SPEEDUPS = {
     "tile_limit": ("limit by tiles (counted)", "#7FA6CC"),
     "estimate": ("measured", "#0B4F8A"),
 }
+MOSTLY_WASTED = 0.25
+"""In tiles less full than this, most of what is computed is thrown away."""
 
 
 def draw_pictures(survey: PatternSurvey) -> Figure:
@@ -50,9 +53,11 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     rows = survey.frame()
     styles = [style_of(name) for name in rows.index]
     names = [style.label for style in styles]
+    n_wasteful = (rows.fill < MOSTLY_WASTED).sum()
+    wasteful = f"Mostly empty tiles: {n_wasteful} of {len(rows)} patterns"
     for ax, column, title, xlabel in (
         (left, "skipped", "How much is skipped?", "% of dense causal pairs"),
-        (right, "fill", "How full are the visited tiles?", "% of computed pairs allowed"),
+        (right, "fill", wasteful, "% of computed pairs allowed"),
     ):
         plot_bars(
             names,
@@ -116,22 +121,14 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
 
 def plot_shares_reached(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     """Draw which share of all tokens can influence the last one, by pattern and layers."""
-    import seaborn as sns
-
-    ax = new_axes(ax)
     shares, complete = 100 * survey.shares_reached(), survey.layers_needed().notna().all()
-    sns.heatmap(
-        shares,
-        cmap="cividis",
-        vmin=0,
-        vmax=100,
-        annot=True,
-        fmt=".0f",
-        annot_kws={"size": 7.5},
-        cbar=False,
-        yticklabels=[style_of(name).label for name in shares.index],
+    return plot_table(
+        shares.to_numpy().tolist(),
+        shares.map("{:.0f}".format).to_numpy().tolist(),
+        rows=[style_of(name).label for name in shares.index],
+        columns=list(shares),
+        title=f"{complete.sum()} of {len(complete)} patterns: all can influence it",
+        xlabel=f"% of {survey.settings.reach_len} tokens, after so many layers",
+        limits=(0, 100),
         ax=ax,
     )
-    ax.set_title(f"{complete.sum()} of {len(complete)} patterns: all can influence it", fontsize=10)
-    ax.set_xlabel(f"% of {survey.settings.reach_len} tokens, after so many layers")
-    return ax

@@ -184,7 +184,17 @@ def survey_patterns(
     """
     say(f"timing every pattern at {settings.measured_len:,} positions")
     measured = example_patterns(settings.measured_len, seed)
-    dense, timings = _time(list(measured.values()), settings, seed)
+    benchmark = benchmark_attention(
+        list(measured.values()),
+        [settings.measured_len],
+        settings.n_heads,
+        settings.head_dim,
+        implementations=(DENSE, OURS),
+        repeats=settings.repeats,
+        seed=seed,
+    )
+    # One row of dense SDPA, the same for all patterns, comes before the tiled kernel on each.
+    dense, *timings = (MedianTime(*(row[name] for name in TIMES)) for row in benchmark.rows)
 
     say("pictures, and what reaches the last token")
     pictures = example_patterns(settings.picture_len, seed)
@@ -194,15 +204,12 @@ def survey_patterns(
         cost = attention_cost(
             pattern, settings.measured_len, settings.n_heads, settings.head_dim, causal=True
         )
-        picture = pictures[name] & Causal()
-        allowed, earlier = (
-            rule.allowed_pairs(settings.picture_len) for rule in (picture, Causal())
-        )
+        picture = attention_cost(pictures[name], settings.picture_len, 1, 1, causal=True)
         surveyed.append(
             SurveyedPattern(
                 name=name,
-                picture=_picture(picture, settings.picture_len),
-                picture_density=allowed / earlier,
+                picture=_picture(pictures[name], settings.picture_len),
+                picture_density=picture.allowed_pairs / picture.dense_pairs,
                 measured_pattern=repr(pattern),
                 allowed_pairs=cost.allowed_pairs,
                 computed_pairs=cost.computed_pairs,
@@ -214,29 +221,10 @@ def survey_patterns(
     return PatternSurvey(settings, dense, tuple(surveyed))
 
 
-def _time(
-    patterns: list[AttentionPattern], settings: PatternSurveySettings, seed: int
-) -> tuple[MedianTime, list[MedianTime]]:
-    """Dense SDPA and the tiled kernel on each pattern, taking turns."""
-    benchmark = benchmark_attention(
-        patterns,
-        [settings.measured_len],
-        settings.n_heads,
-        settings.head_dim,
-        implementations=(DENSE, OURS),
-        repeats=settings.repeats,
-        seed=seed,
-    )
-    times: dict[str, list[MedianTime]] = {DENSE: [], OURS: []}
-    for row in benchmark.rows:  # in the order of the patterns
-        times[row["implementation"]].append(MedianTime(*(row[name] for name in TIMES)))
-    return times[DENSE][0], times[OURS]
-
-
 def _picture(pattern: AttentionPattern, seq_len: int) -> tuple[str, ...]:
-    forbidden = np.where(Causal().mask(seq_len), FORBIDDEN, FUTURE)
-    characters = np.where(pattern.mask(seq_len), ALLOWED, forbidden)
-    return tuple("".join(row) for row in characters)
+    earlier = Causal().mask(seq_len)
+    shown = np.where(pattern.mask(seq_len), ALLOWED, FORBIDDEN)
+    return tuple("".join(row) for row in np.where(earlier, shown, FUTURE))
 
 
 def _layers_needed(

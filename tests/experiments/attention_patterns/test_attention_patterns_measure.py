@@ -126,26 +126,25 @@ def test_survey_survives_json(survey):
 
 
 def test_words_say_which_patterns_are_faster_and_slower(survey):
-    text, _ = findings(with_speeds(survey, 0.5, local=4.0, fixed=1.0))
-    assert "Above the speed of dense SDPA at 128 positions: local window. Below" in text
-    assert "differ from the speed of dense SDPA at 128 positions: fixed." in text
-    assert "The fastest is local window: 4.00× [3.27×, 4.89×], where its pairs would allow" in text
-    assert "The slowest is " in text
-    assert ": 0.50× [0.41×, 0.61×], where its pairs would allow" in text
+    text, _ = findings(with_speeds(survey, 0.5, local=4.0, strided=2.0, fixed=1.0))
+    assert "Above the speed of dense SDPA at 128 positions: 2 of 9 sparse patterns; below:" in text
+    assert "below: dilated window, Longformer, BigBird, sinks + window, block sparse and" in text
+    assert "; not shown: fixed. " in text
+    assert "The fastest is local window, 4.00× [3.27×, 4.89×];" in text
 
 
 def test_words_do_not_call_a_slow_kernel_fast(survey):
     text, _ = findings(with_speeds(survey, 0.25))
-    assert "Above" not in text
-    assert "Below the speed of dense SDPA at 128 positions: local window, dilated window" in text
-    assert "the same kernel on all pairs: 0.25× [0.20×, 0.31×]." in text
+    assert "128 positions: 0 of 9 sparse patterns; below: local window, dilated window," in text
+    assert "not shown" not in text
+    assert "this kernel on all pairs, 0.25× [0.20×, 0.31×]." in text
 
 
 def test_words_say_what_was_not_measured(survey):
     assert findings(with_speeds(survey))[0] == "No sparse pattern was timed."
-    assert "on all pairs: not measured." in findings(with_speeds(survey, 2.0, dense=None))[0]
+    assert "on all pairs, not measured." in findings(with_speeds(survey, 2.0, dense=None))[0]
     assert re.search(
-        r"\| local window \| 8\.3× \| .*× \| not measured \| not measured \|",
+        r"\| local window \| .* \| 8\.3× \| .*× \| not measured \|",
         summarise(with_speeds(survey)),
     )
 
@@ -153,36 +152,39 @@ def test_words_say_what_was_not_measured(survey):
 def test_table_shows_theory_beside_measurement(survey):
     retimed = with_speeds(survey, 2.0)
     local = retimed.frame().loc["local"]
-    row = f"{local.pair_limit:.1f}× | {local.tile_limit:.1f}× | 2.00× [1.64×, 2.44×] | 5.00 |"
-    assert f"| local window | {row}" in summarise(retimed)
+    row = f"{local.pair_limit:.1f}× | {local.tile_limit:.1f}× | 2.00× [1.64×, 2.44×] |"
+    assert f"| local window | `LocalWindow(window_size=8)` | {row}" in summarise(retimed)
+    assert "dense causal SDPA (10.0 ms) at 128 positions" in summarise(retimed)
     assert summarise(retimed) in describe_costs(retimed)
 
 
 def test_scattered_pairs_are_pointed_out(survey):
-    def with_fill(computed_per_allowed):
+    def title_with_fill(computed_per_allowed):
         patterns = [
             replace(each, computed_pairs=computed_per_allowed * each.allowed_pairs)
             for each in survey.patterns
         ]
-        return replace(survey, patterns=tuple(patterns))
+        return draw_costs(replace(survey, patterns=tuple(patterns))).axes[2].get_title()
 
-    assert "thrown away with: dense (10% full), local" in describe_costs(with_fill(10))
-    assert "thrown away with: none." in describe_costs(with_fill(1))
+    assert title_with_fill(10) == "Mostly empty tiles: 10 of 10 patterns"
+    assert title_with_fill(1) == "Mostly empty tiles: 0 of 10 patterns"
 
 
 def test_words_about_reach_follow_the_layers(survey):
     text = findings(survey)[1]
     # A window of 2 goes one token back with each layer.
-    assert "The local window reaches 3 tokens back" in text
-    assert "the last of 32 tokens cannot depend on all others with: local window" in text
+    assert "the local window reaches 3 tokens back" in text
+    n_complete = survey.layers_needed().notna().all().sum()
+    assert f"After 3 layers {n_complete} of 10 patterns let the last of 32 tokens depend" in text
     dense_only = replace(
         survey, patterns=(survey.patterns[0], replace(survey.patterns[0], name="local"))
     )
-    assert "cannot depend on all others with: none." in findings(dense_only)[1]
+    assert "After 3 layers 2 of 2 patterns let" in findings(dense_only)[1]
 
 
-def test_words_about_pictures_name_every_pattern(survey):
-    text = describe_pictures(survey)
+def test_table_names_every_pattern_as_python(survey):
+    assert "The pictures show 16 tokens" in describe_pictures(survey)
+    text = summarise(survey)
     for each in survey.patterns:
         assert each.measured_pattern.replace("|", r"\|") in text
 
