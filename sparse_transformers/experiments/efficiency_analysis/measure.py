@@ -1,19 +1,16 @@
 """How the time, the memory and the operations of attention grow with the length."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from sparse_transformers.efficiency.attention_implementations import (
     DENSE,
-    IMPLEMENTATIONS,
     OURS,
-    Attend,
     AttentionWorkload,
 )
 from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
@@ -30,19 +27,11 @@ from sparse_transformers.experiments.efficiency_analysis.counted_costs import (
     count_cost,
     pattern_label,
 )
-from sparse_transformers.models.attention_ops import sparse_attention
-from sparse_transformers.models.attention_patterns import (
-    AttentionPattern,
-    BlockSparse,
-    Causal,
-    LocalWindow,
-)
+from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.records import to_frame
 
 MASKED = "masked SDPA"
-TIMED = ("dense", "masked", "local", "block")
-"""Attentions, in the order in which they are shown; "masked" is the control."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +124,8 @@ class AttentionScaling:
         return pd.DataFrame(quartiles, columns=TIMES, index=rows.index).sort_index()
 
     def timed(self) -> list[str]:
-        """The attentions of `TIMED` for which there are timings."""
-        return [name for name in TIMED if any(each.attention == name for each in self.times)]
+        """The attentions that were timed, in the order in which they are shown."""
+        return list(dict.fromkeys(each.attention for each in self.times))
 
     def peak_bytes(self) -> pd.DataFrame:
         """Peak memory: a row for each attention, a column for each length; NaN if not measured."""
@@ -190,85 +179,63 @@ def measure_attention_scaling(
         say: is told what comes next.
     """
     times: list[MeasuredTimes] = []
-    for direction in DIRECTIONS:
-        for seq_len in (*settings.lengths, *settings.longer_lengths):
-            say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
-            times += _time(settings, direction, seq_len, seed)
+    for direction, seq_len in product(DIRECTIONS, (*settings.lengths, *settings.longer_lengths)):
+        say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
+        names = ["dense"] * (seq_len in settings.lengths)
+        names += ["masked"] * (seq_len <= settings.longest_mask)
+        calls = _prepare([*names, "local", "block"], settings, seq_len, direction, seed)
+        times += [
+            MeasuredTimes(name, direction, seq_len, timing.samples_ms)
+            for name, timing in time_interleaved(calls, settings.repeats).items()
+        ]
     memory: list[PeakMemory] = []
     for seq_len in settings.memory_lengths:
         say(f"measuring memory at {seq_len:,} positions")
-        memory += _measure_memory(settings, seq_len, seed)
+        names = ["stored"] * (seq_len <= settings.longest_stored)
+        names += ["dense", "local", "block"]
+        calls = _prepare(names, settings, seq_len, "forward_backward", seed)
+        memory += [
+            PeakMemory(name, seq_len, peak_extra_bytes(call)) for name, call in calls.items()
+        ]
     say("counting operations and bytes")
-    costs = _count(settings, seed)
-    return AttentionScaling(settings, tuple(times), tuple(memory), tuple(costs))
+    return AttentionScaling(settings, tuple(times), tuple(memory), tuple(_count(settings, seed)))
 
 
-def _time(
-    settings: AttentionScalingSettings, direction: Direction, seq_len: int, seed: int
-) -> list[MeasuredTimes]:
-    attends = {}
-    if seq_len in settings.lengths:
-        attends["dense"] = _build(DENSE, Causal(), seq_len)
-    if seq_len <= settings.longest_mask:
-        attends["masked"] = _build(MASKED, LocalWindow(settings.window_size), seq_len)
-    attends |= _sparse(settings, seq_len, seed)
-    workload = AttentionWorkload.draw(
+def _prepare(
+    names: Sequence[str],
+    settings: AttentionScalingSettings,
+    seq_len: int,
+    direction: Direction,
+    seed: int,
+) -> dict[str, Callable[[], object]]:
+    """The attentions of these names, ready to run on the same tensors.
+
+    There are two regimes of sparsity: a window whose size is fixed, and blocks whose share is.
+    """
+    dense = AttentionWorkload.draw(
         Causal(), seq_len, settings.n_heads, settings.head_dim, direction, seed=seed
     )
-    calls = {name: partial(workload.run, attend) for name, attend in attends.items()}
-    return [
-        MeasuredTimes(name, direction, seq_len, timing.samples_ms)
-        for name, timing in time_interleaved(calls, settings.repeats).items()
-    ]
-
-
-def _measure_memory(
-    settings: AttentionScalingSettings, seq_len: int, seed: int
-) -> list[PeakMemory]:
-    attends = {"dense": _build(DENSE, Causal(), seq_len), **_sparse(settings, seq_len, seed)}
-    if seq_len <= settings.longest_stored:
-        attends = {"stored": _attend_storing_scores, **attends}
-    workload = AttentionWorkload.draw(
-        Causal(), seq_len, settings.n_heads, settings.head_dim, "forward_backward", seed=seed
-    )
-    return [
-        PeakMemory(name, seq_len, peak_extra_bytes(partial(workload.run, attend)))
-        for name, attend in attends.items()
-    ]
+    window = replace(dense, pattern=LocalWindow(settings.window_size))
+    blocks = replace(dense, pattern=BlockSparse(settings.block_size, settings.sparsity, seed))
+    prepare: dict[str, Callable[[], Callable[[], object]]] = {
+        "stored": lambda: partial(dense.expected, OURS),  # the reference, which makes all scores
+        "dense": lambda: dense.prepare(DENSE),
+        "masked": lambda: window.prepare(MASKED),
+        "local": lambda: window.prepare(OURS),
+        "block": lambda: blocks.prepare(OURS),
+    }
+    return {name: prepare[name]() for name in names}
 
 
 def _count(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
-    few = [n for n in settings.counted_lengths if n <= settings.longest_counted_blocks]
-    counted: list[tuple[str, float, AttentionPattern, Sequence[int]]] = [
-        *(
-            ("local", float(window), LocalWindow(window), settings.counted_lengths)
-            for window in settings.counted_windows
-        ),
-        *(
-            ("block", sparsity, BlockSparse(settings.block_size, sparsity, seed), few)
-            for sparsity in settings.counted_sparsities
-        ),
-    ]
+    count = partial(count_cost, n_heads=settings.n_heads, head_dim=settings.head_dim)
+    windows = product(settings.counted_windows, settings.counted_lengths)
+    blocks = product(settings.counted_sparsities, settings.counted_lengths)
     return [
-        count_cost(attention, setting, pattern, seq_len, settings.n_heads, settings.head_dim)
-        for attention, setting, pattern, lengths in counted
-        for seq_len in lengths
+        *(count("local", float(size), LocalWindow(size), seq_len) for size, seq_len in windows),
+        *(
+            count("block", sparsity, BlockSparse(settings.block_size, sparsity, seed), seq_len)
+            for sparsity, seq_len in blocks
+            if seq_len <= settings.longest_counted_blocks
+        ),
     ]
-
-
-def _sparse(settings: AttentionScalingSettings, seq_len: int, seed: int) -> dict[str, Attend]:
-    """The two regimes: a window whose size is fixed, and blocks whose share is fixed."""
-    blocks = BlockSparse(settings.block_size, settings.sparsity, seed)
-    return {
-        "local": _build(OURS, LocalWindow(settings.window_size), seq_len),
-        "block": _build(OURS, blocks, seq_len),
-    }
-
-
-def _build(implementation: str, pattern: AttentionPattern, seq_len: int) -> Attend:
-    return IMPLEMENTATIONS[implementation].build(pattern, seq_len, torch.device("cpu"))
-
-
-def _attend_storing_scores(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The textbook way, with the full matrix of scores: the reference, never timed."""
-    return sparse_attention(query, key, value, Causal(), backend="reference")

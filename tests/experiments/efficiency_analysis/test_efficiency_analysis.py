@@ -23,6 +23,7 @@ from sparse_transformers.experiments.efficiency_analysis.measure import (
     measure_attention_scaling,
 )
 from sparse_transformers.experiments.efficiency_analysis.report import (
+    describe_memory_growth,
     describe_memory_table,
     describe_operations,
     describe_times,
@@ -174,30 +175,41 @@ def test_seed_decides_what_is_counted(scaling):
     assert measure_attention_scaling(briefly, seed=2).costs != scaling.costs
 
 
+def cells(text: str, name: str) -> list[str]:
+    """The cells of the row that is called so in the last table that has it."""
+    [*_, row] = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
+    return row.strip("| ").split(" | ")[1:]
+
+
 def test_words_confirm_growth_and_name_the_crossing(scaling):
     recorded = with_times(scaling, **GROWTH)
     text = describe_times(recorded)
-    assert re.search(r"\| window of 16 \(forward\) .* 1\.00 \[.*\] \|", text)
-    assert re.search(r"\| dense SDPA \(forward\) .* 2\.00 \[.*\] \|", text)
-    assert "Not shown to differ from the expected exponent: dense SDPA (forward), window of" in text
-    assert "block sparse at 90% is faster at all lengths compared, from 64 positions on" in text
+    expected, forward, backward, *crossings = cells(text, "window of 16")
+    assert expected == "1"
+    assert re.fullmatch(r"1\.00 \[.*\]", forward) and forward == backward
+    assert crossings == ["100 [98, 102]"] * 2
+    assert re.fullmatch(r"2\.00 \[.*\]", cells(text, "dense SDPA")[1])
+    assert cells(text, "dense SDPA")[3:] == ["–", "–"]
+    assert cells(text, "block sparse at 90%")[3:] == ["64 or fewer"] * 2
+    assert cells(text, "dense SDPA with a mask")[3:] == ["none up to 128"] * 2
+    assert text.splitlines()[-3] in summarise(recorded)
     found, _ = findings(recorded)
-    assert "window of 16 is faster from 100 [98, 102] positions on (forward)" in found
-    assert "256 positions, forward: window of 16 is faster than dense SDPA: 2.5" in found
-    assert (
-        "128 positions, forward: dense SDPA with a mask is slower than dense SDPA: 0.50×" in found
-    )
-    assert found.split(" At ")[0] in summarise(recorded)
+    assert "The crossing: 100 [98, 102] positions." in found
+    assert "256 positions: window of 16 is faster than dense SDPA: 2.5" in found
+    assert "128 positions: dense SDPA with a mask is slower than dense SDPA: 0.50×" in found
 
 
 def test_words_state_what_did_not_come_out_as_expected(scaling):
     growth = {**GROWTH, "local": (1.0, 1.5), "block": (1.0, 1.0), "masked": (1e-5, 2)}
     recorded = with_times(scaling, **growth)
     text = describe_times(recorded)
-    assert "Above the expected exponent: window of 16 (forward) and window of 16 (forward +" in text
-    assert "Below the expected exponent: block sparse at 90% (forward) and" in text
+    assert re.search(r"\] above \| 1\.50 \[.*\] above \|", text)
+    assert all(cell.endswith("] above") for cell in cells(text, "window of 16")[1:3])
+    assert all(cell.endswith("] below") for cell in cells(text, "block sparse at 90%")[1:3])
+    assert all(cell.endswith("]") for cell in cells(text, "dense SDPA")[1:3])
+    assert cells(text, "window of 16")[3] == "none up to 256"
     found, _ = findings(recorded)
-    assert "window of 16 is not faster at 256 positions, the longest compared (forward)" in found
+    assert "The crossing: none up to 256 positions." in found
     assert "window of 16 is slower than dense SDPA" in found
     assert "dense SDPA with a mask is faster than dense SDPA: 10.00×" in found
 
@@ -213,9 +225,9 @@ def test_words_limit_a_crossing_by_the_lengths_compared(scaling):
         return findings(replace(scaling, times=tuple(both)))[0]
 
     early = crossing(SETTINGS.lengths, lambda n: 1.005 if n == 64 else 0.5)
-    assert re.search(r"faster from 64 \[64 or fewer, \d+\] positions on", early)
+    assert re.search(r"The crossing: 64 \[64 or fewer, \d+\] positions", early)
     late = crossing(SETTINGS.lengths, lambda n: 0.995 if n == 256 else 2.0)
-    assert re.search(r"faster from \d+ \[\d+, more than 256\] positions on", late)
+    assert re.search(r"The crossing: \d+ \[\d+, more than 256\] positions", late)
     assert "The control was not measured." in late
 
 
@@ -226,8 +238,14 @@ def test_words_make_no_claim_from_a_wide_interval_or_too_few_lengths(scaling):
     wide = timed("local", lambda n: 1e-2 * n * noise[n], noise)
     both = [*wide, *timed("local", lambda n: 1e-2 * n, noise, "forward_backward")]
     text = describe_times(replace(recorded, times=(*others, *both)))
-    assert re.search(r"Too wide an interval to tell: window of 16 \(forward\), .*\[-.*\]\.", text)
-    assert "too few lengths" in text  # the control has two
+    assert re.fullmatch(r".* \[-.*\]", cells(text, "window of 16")[1])  # no verdict after it
+    assert cells(text, "dense SDPA with a mask")[1] == "too few lengths"  # two
+
+
+def test_table_holds_every_median_or_says_that_there_is_none(scaling):
+    text = summarise(with_times(scaling, **GROWTH))
+    assert cells(text, "dense SDPA (forward)") == ["0.412", "1.63", "6.59", "not measured"]
+    assert cells(text, "window of 16 (forward + backward)")[-1] == "5.09"
 
 
 def test_words_about_memory_follow_the_measurement(scaling):
@@ -243,7 +261,9 @@ def test_words_about_memory_follow_the_measurement(scaling):
     assert "holds 50% more memory than dense SDPA at 256" in findings(with_peaks(600))[1]
     less = findings(with_peaks(200))[1]
     assert "holds 50% less memory than dense SDPA at 256" in less
-    assert "holds 20× as much as the window at 128 positions" in less
+    assert "holds 20× as much as the window at 128 positions" in (
+        describe_memory_growth(with_peaks(200))
+    )
     top, _ = draw_memory_table(with_peaks(200)).axes
     assert top.collections[0].get_array().mask.tolist()[0] == [False, False, True]
 
