@@ -21,6 +21,7 @@ from sparse_transformers.efficiency.comparison import (
     run_benchmark,
 )
 from sparse_transformers.efficiency.costs import attention_cost
+from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.utils.plots.attention_speed import (
     plot_attention_times,
@@ -67,8 +68,7 @@ def benchmark_attention(
         direction=([timing.direction], DIRECTIONS),
         implementations=(timing.implementations, IMPLEMENTATIONS),
     )
-    if min(seq_lens) < 1:
-        raise ValueError(f"seq_lens must be at least 1, got {min(seq_lens)}")
+    check_whole(1, seq_lens=min(seq_lens))
     for pattern in patterns:
         attention_cost(pattern, min(seq_lens), n_heads, head_dim)  # raises if they do not fit
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from tqdm.auto import tqdm
 from sparse_transformers.efficiency.attention_implementations import OURS, AttentionWorkload
 from sparse_transformers.efficiency.benchmark_report import Table
 from sparse_transformers.efficiency.memory import peak_extra_bytes
-from sparse_transformers.efficiency.timing import time_interleaved
+from sparse_transformers.efficiency.timing import quartiles, time_interleaved
 from sparse_transformers.models.block_layout import build_layout
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal
 from sparse_transformers.models.tiled.function import BLOCK_SIZE
@@ -67,12 +68,8 @@ class LayoutBenchmark:
             f"Building the layout of causal `{self.pattern}` in tiles of {self.block_size}, "
             f"median of {self.repeats}"
         )
-        rows = [
-            [f"{seq_len:,}", f"{n_tiles:,}", f"{median_ms:,.1f}"]
-            for seq_len, n_tiles, median_ms in zip(
-                self.seq_lens, self.n_tiles, self.median_ms, strict=True
-            )
-        ]
+        columns = zip(self.seq_lens, self.n_tiles, self.median_ms, strict=True)
+        rows = [[f"{n:,}", f"{n_tiles:,}", f"{ms:,.1f}"] for n, n_tiles, ms in columns]
         return Table(title, ["positions", "tiles", "ms"], rows)
 
 
@@ -108,13 +105,12 @@ def measure_memory_scaling(
             f"seq_lens must hold at least two lengths of 1 or more, got {list(seq_lens)}"
         )
 
-    def peak(seq_len: int) -> int:
+    peaks = []
+    for seq_len in tqdm(seq_lens, desc="memory", disable=not progress):
         workload = AttentionWorkload.draw(
             pattern, seq_len, n_heads, head_dim, "forward_backward", seed=seed, device=device
         )
-        return peak_extra_bytes(workload.prepare(OURS), device)
-
-    peaks = [peak(seq_len) for seq_len in tqdm(seq_lens, desc="memory", disable=not progress)]
+        peaks.append(peak_extra_bytes(workload.prepare(OURS), device))
     return MemoryScaling(
         pattern=repr(pattern),
         seq_lens=tuple(seq_lens),
@@ -138,15 +134,13 @@ def benchmark_layout(
         raise ValueError(f"seq_lens must hold lengths of 1 or more, got {list(seq_lens)}")
     causal, block_size = pattern & Causal(), BLOCK_SIZE["cpu"]
 
-    def median_ms(seq_len: int) -> float:
-        build = {seq_len: lambda: build_layout(causal, seq_len, seq_len, block_size)}
-        return time_interleaved(build, repeats, 1, device=torch.device("cpu"))[seq_len].median_ms
-
+    builds = {n: partial(build_layout, causal, n, n, block_size) for n in seq_lens}
+    times = time_interleaved(builds, repeats)
     return LayoutBenchmark(
         pattern=repr(pattern),
         block_size=block_size,
         seq_lens=tuple(seq_lens),
         n_tiles=tuple(causal.layout(n, block_size=block_size).n_tiles for n in seq_lens),
-        median_ms=tuple(median_ms(seq_len) for seq_len in seq_lens),
+        median_ms=tuple(quartiles(times[n])[1] for n in seq_lens),
         repeats=repeats,
     )

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sparse_transformers.efficiency.timing import Timing, time_interleaved
+from sparse_transformers.efficiency.timing import TIMES, quartiles, time_interleaved
 from sparse_transformers.utils.runtime import environment
 
 Direction = Literal["forward", "forward_backward"]
 DIRECTIONS: tuple[Direction, ...] = ("forward", "forward_backward")
+
+SPEEDUPS = ["lower_speedup", "speedup", "upper_speedup"]
 
 TOLERANCE = 1e-3
 """Relative to the largest number. Rounding in single precision stays below a hundredth of this,
@@ -229,7 +231,7 @@ def _time_run(
 ) -> list[dict[str, Any]]:
     """The rows of one run, in which all candidates that are right take turns."""
     calls: dict[Candidate, Callable[[], object]] = {}
-    timings: dict[Candidate, Timing] = {}
+    timings: dict[Candidate, tuple[float, ...]] = {}
     with tqdm(desc=title, disable=not options.progress) as bar:
         for candidate, outcome in outcomes.items():
             if isinstance(outcome, float):
@@ -264,19 +266,14 @@ def _time_run(
     return rows
 
 
-def _times(timing: Timing | None, baseline: Timing | None) -> dict[str, float | None]:
+def _times(
+    samples: Sequence[float] | None, baseline: Sequence[float] | None
+) -> dict[str, float | None]:
     """The columns of a row that follow from its times."""
-    times = ("lower_quartile_ms", "median_ms", "upper_quartile_ms")
-    ratios = ("lower_speedup", "speedup", "upper_speedup")
-    columns: dict[str, float | None] = dict.fromkeys(times + ratios)
-    if timing is not None:
-        columns |= zip(times, _quartiles(timing.samples_ms), strict=True)
+    columns: dict[str, float | None] = dict.fromkeys([*TIMES, *SPEEDUPS])
+    if samples is not None:
+        columns |= zip(TIMES, quartiles(samples), strict=True)
         if baseline is not None:
             # Within a round the machine is the same for both; over the rounds it may change.
-            of_rounds = np.divide(baseline.samples_ms, timing.samples_ms)
-            columns |= zip(ratios, _quartiles(of_rounds), strict=True)
+            columns |= zip(SPEEDUPS, quartiles(np.divide(baseline, samples)), strict=True)
     return columns
-
-
-def _quartiles(samples: Sequence[float] | np.ndarray) -> list[float]:
-    return np.quantile(samples, (0.25, 0.5, 0.75)).tolist()

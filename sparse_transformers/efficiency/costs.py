@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
 from sparse_transformers.models.tiled.function import BLOCK_SIZE
 
@@ -130,11 +131,9 @@ def attention_cost(
     Raises:
         ValueError: a size below 1, or a number of heads that does not fit.
     """
-    sizes = {"seq_len": seq_len, "n_heads": n_heads, "head_dim": head_dim}
     n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
-    for name, size in {**sizes, "dtype_bytes": dtype_bytes, "n_kv_heads": n_kv_heads}.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+    check_whole(1, seq_len=seq_len, n_heads=n_heads, head_dim=head_dim)
+    check_whole(1, dtype_bytes=dtype_bytes, n_kv_heads=n_kv_heads)
     if n_heads % n_kv_heads:
         raise ValueError(f"n_kv_heads must divide n_heads ({n_heads}), got {n_kv_heads}")
 

@@ -310,8 +310,7 @@ def benchmark_experts(
         direction=([timing.direction], DIRECTIONS),
         implementations=(timing.implementations, IMPLEMENTATIONS),
     )
-    for d_model in d_models:
-        check_whole(1, d_model=d_model)
+    check_whole(1, d_models=min(d_models))
     settings = {"batch": batch, "seq_len": seq_len, "num_experts": num_experts, "top_k": top_k}
     check_whole(1, expansion=expansion, **settings)
     if top_k > num_experts:

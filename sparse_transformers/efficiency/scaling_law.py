@@ -10,8 +10,6 @@ from scipy import stats
 from sparse_transformers.utils.metrics.significance import Interval
 
 CONFIDENCE = 0.95
-TIMES = ["lower_quartile_ms", "median_ms", "upper_quartile_ms"]
-"""The columns of a table of timings."""
 
 
 def speedups(ours: pd.DataFrame, others: "pd.DataFrame | pd.Series") -> pd.DataFrame:

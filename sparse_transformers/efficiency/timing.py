@@ -6,9 +6,8 @@ under different conditions; functions that take turns run under the same.
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -17,23 +16,8 @@ import torch
 Name = TypeVar("Name")
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The wall-clock times of one variant, in milliseconds, in the order of the rounds."""
-
-    samples_ms: tuple[float, ...]
-
-    @property
-    def median_ms(self) -> float:
-        return float(np.median(self.samples_ms))
-
-    @property
-    def lower_quartile_ms(self) -> float:
-        return float(np.quantile(self.samples_ms, 0.25))
-
-    @property
-    def upper_quartile_ms(self) -> float:
-        return float(np.quantile(self.samples_ms, 0.75))
+TIMES = ["lower_quartile_ms", "median_ms", "upper_quartile_ms"]
+"""The columns of a table of timings, in the order of `quartiles`."""
 
 
 def time_interleaved(
@@ -43,7 +27,7 @@ def time_interleaved(
     *,
     device: torch.device | str | None = None,
     progress: Callable[[Name], object] | None = None,
-) -> dict[Name, Timing]:
+) -> dict[Name, tuple[float, ...]]:
     """Time every variant `repeats` times, the variants taking turns.
 
     Every round starts with another variant, so that none always finds the caches as the same
@@ -56,6 +40,9 @@ def time_interleaved(
         warmup: untimed calls of each variant before that.
         device: an accelerator whose queue is awaited before and after each call.
         progress: called with the variant's name after each call, the untimed ones included.
+
+    Returns:
+        Wall-clock times in milliseconds, by variant, in the order of the rounds.
 
     Raises:
         ValueError: no variants, fewer than 1 repeat, or a negative warm-up.
@@ -78,7 +65,12 @@ def time_interleaved(
                     samples[name].append(elapsed)
                 if progress is not None:
                     progress(name)
-    return {name: Timing(tuple(samples[name])) for name in names}
+    return {name: tuple(samples[name]) for name in names}
+
+
+def quartiles(samples: Sequence[float]) -> list[float]:
+    """The lower quartile, the median and the upper quartile."""
+    return np.quantile(samples, (0.25, 0.5, 0.75)).tolist()
 
 
 def _time_once_ms(variant: Callable[[], object], device: torch.device | str | None) -> float:

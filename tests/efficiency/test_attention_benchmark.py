@@ -18,7 +18,6 @@ from sparse_transformers.efficiency.attention_implementations import (
     AttentionWorkload,
     Implementation,
 )
-from sparse_transformers.efficiency.timing import Timing
 from sparse_transformers.models.attention_ops import sparse_attention
 from sparse_transformers.models.attention_patterns import (
     Causal,
@@ -222,7 +221,7 @@ def test_speedup_and_efficiency_follow_from_the_times(monkeypatch):
     times = {DENSE: (7.0, 8.0, 11.0), OURS: (1.0, 2.0, 5.0)}
 
     def clock(candidates, *args, **kwargs):
-        return {candidate: Timing(times[candidate[0]]) for candidate in candidates}
+        return {candidate: times[candidate[0]] for candidate in candidates}
 
     monkeypatch.setattr(comparison, "time_interleaved", clock)
 
@@ -294,7 +293,7 @@ def test_workload_runs_output_or_gradients():
         ({"patterns": []}, "patterns must hold at least one entry, got none"),
         ({"seq_lens": []}, "seq_lens must hold at least one entry, got none"),
         ({"implementations": []}, "implementations must hold at least one entry, got none"),
-        ({"seq_lens": [64, 0]}, "seq_lens must be at least 1, got 0"),
+        ({"seq_lens": [64, 0]}, "seq_lens must be a whole number of at least 1, got 0"),
         (
             {"direction": "backward"},
             "out of forward, forward_backward, got backward",
@@ -303,7 +302,7 @@ def test_workload_runs_output_or_gradients():
             {"implementations": ["xformers"]},
             "must be out of dense SDPA, .*, got xformers",
         ),
-        ({"n_heads": 0}, "n_heads must be at least 1, got 0"),
+        ({"n_heads": 0}, "n_heads must be a whole number of at least 1, got 0"),
         ({"n_heads": 3, "patterns": [PerHead((Dense(), Dense()))]}, r"PerHead \(2\), got 3"),
         ({"repeats": 0}, "repeats must be at least 1, got 0"),
     ],

@@ -64,7 +64,7 @@ def test_command_measures_memory_only_when_asked(tmp_path, capsys):
         (["--patterns", "local:8"], "must look like local:window_size=256, got 'local:8'"),
         (["--patterns", "local:window=8"], "no option window"),
         (["--patterns", "local:window_size=0"], "window_size must be"),
-        (["--seq-lens", "0"], "seq_lens must be at least 1, got 0"),
+        (["--seq-lens", "0"], "seq_lens must be a whole number of at least 1, got 0"),
         (["--implementations", "xformers"], "implementations must be out of"),
         (["--memory", "64"], "at least two lengths"),
         (["--device", "tpu"], "device must be"),

@@ -202,10 +202,14 @@ def test_flops_and_dense_scores_bound_the_memory_of_eager_attention():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((LocalWindow(4), 0, 1, 1), {}, "seq_len must be at least 1, got 0"),
-        ((LocalWindow(4), 8, 0, 1), {}, "n_heads must be at least 1, got 0"),
-        ((LocalWindow(4), 8, 1, 0), {}, "head_dim must be at least 1, got 0"),
-        ((LocalWindow(4), 8, 1, 1), {"dtype_bytes": 0}, "dtype_bytes must be at least 1, got 0"),
+        ((LocalWindow(4), 0, 1, 1), {}, "seq_len must be a whole number of at least 1, got 0"),
+        ((LocalWindow(4), 8, 0, 1), {}, "n_heads must be a whole number of at least 1, got 0"),
+        ((LocalWindow(4), 8, 1, 0), {}, "head_dim must be a whole number of at least 1, got 0"),
+        (
+            (LocalWindow(4), 8, 1, 1),
+            {"dtype_bytes": 0},
+            "dtype_bytes must be a whole number of at least 1, got 0",
+        ),
         ((LocalWindow(4), 8, 4, 1), {"n_kv_heads": 3}, r"must divide n_heads \(4\), got 3"),
         ((LocalWindow(4), 8, 1, 1), {"block_size": 0}, "block_size must be at least 1, got 0"),
         ((PerHead((Dense(), Dense())), 8, 3, 1), {}, r"PerHead \(2\), got 3"),

@@ -25,7 +25,6 @@ from sparse_transformers.efficiency.expert_benchmark import (
     ExpertWorkload,
     benchmark_experts,
 )
-from sparse_transformers.efficiency.timing import Timing
 from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.utils.plots.relative_speed import plot_relative_speeds
 
@@ -231,7 +230,7 @@ def test_speeds_follow_from_the_times_of_each_round(monkeypatch):
     monkeypatch.setattr(
         comparison,
         "time_interleaved",
-        lambda candidates, *args, **kwargs: {each: Timing(times[each[0]]) for each in candidates},
+        lambda candidates, *args, **kwargs: {each: times[each[0]] for each in candidates},
     )
 
     row = rows_by_name([DENSE, OURS])[OURS]
@@ -280,7 +279,7 @@ def test_workload_is_repeatable_and_of_the_right_size(direction):
             {"implementations": ["megablocks"]},
             "implementations must be out of dense feed-forward, .*, got megablocks",
         ),
-        ({"d_models": [0]}, "d_model must be a whole number of at least 1, got 0"),
+        ({"d_models": [0]}, "d_models must be a whole number of at least 1, got 0"),
         ({"expansion": 0}, "expansion must be"),
         ({"top_k": 5}, r"top_k must be at most num_experts \(4\), got 5"),
         ({"seq_len": 0}, "seq_len must be"),

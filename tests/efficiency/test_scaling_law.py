@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from sparse_transformers.efficiency.scaling_law import (
-    TIMES,
     crossing_length,
     fit_exponent,
     speedups,
 )
+from sparse_transformers.efficiency.timing import TIMES
 
 LENGTHS = [256, 512, 1024, 2048, 4096]
 

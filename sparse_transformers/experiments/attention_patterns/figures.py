@@ -54,7 +54,7 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     styles = [style_of(name) for name in rows.index]
     names = [style.label for style in styles]
     n_wasteful = (rows.fill < MOSTLY_WASTED).sum()
-    wasteful = f"Mostly empty tiles: {n_wasteful} of {len(rows)} patterns"
+    wasteful = f"Tiles mostly empty: {n_wasteful} of {len(rows)}"
     for ax, column, title, xlabel in (
         (left, "skipped", "How much is skipped?", "% of dense causal pairs"),
         (right, "fill", wasteful, "% of computed pairs allowed"),

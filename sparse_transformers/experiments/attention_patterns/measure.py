@@ -11,7 +11,8 @@ import torch
 from sparse_transformers.efficiency.attention_benchmark import benchmark_attention
 from sparse_transformers.efficiency.attention_implementations import DENSE, OURS
 from sparse_transformers.efficiency.costs import attention_cost
-from sparse_transformers.efficiency.scaling_law import TIMES, speedups
+from sparse_transformers.efficiency.scaling_law import speedups
+from sparse_transformers.efficiency.timing import TIMES
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
     AttentionSinks,

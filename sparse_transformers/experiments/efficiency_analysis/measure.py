@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from sparse_transformers.efficiency.attention_implementations import (
@@ -16,12 +15,11 @@ from sparse_transformers.efficiency.attention_implementations import (
 from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.efficiency.memory import peak_extra_bytes
 from sparse_transformers.efficiency.scaling_law import (
-    TIMES,
     crossing_length,
     fit_exponent,
     speedups,
 )
-from sparse_transformers.efficiency.timing import time_interleaved
+from sparse_transformers.efficiency.timing import TIMES, quartiles, time_interleaved
 from sparse_transformers.experiments.efficiency_analysis.counted_costs import (
     CountedCost,
     count_cost,
@@ -120,8 +118,8 @@ class AttentionScaling:
     def time_frame(self) -> pd.DataFrame:
         """Medians and quartiles (`TIMES`), by attention, direction and length."""
         rows = to_frame(self.times).set_index(["attention", "direction", "seq_len"])
-        quartiles = [np.quantile(samples, (0.25, 0.5, 0.75)) for samples in rows.samples_ms]
-        return pd.DataFrame(quartiles, columns=TIMES, index=rows.index).sort_index()
+        found = [quartiles(samples) for samples in rows.samples_ms]
+        return pd.DataFrame(found, columns=TIMES, index=rows.index).sort_index()
 
     def timed(self) -> list[str]:
         """The attentions that were timed, in the order in which they are shown."""
@@ -185,8 +183,8 @@ def measure_attention_scaling(
         names += ["masked"] * (seq_len <= settings.longest_mask)
         calls = _prepare([*names, "local", "block"], settings, seq_len, direction, seed)
         times += [
-            MeasuredTimes(name, direction, seq_len, timing.samples_ms)
-            for name, timing in time_interleaved(calls, settings.repeats).items()
+            MeasuredTimes(name, direction, seq_len, samples_ms)
+            for name, samples_ms in time_interleaved(calls, settings.repeats).items()
         ]
     memory: list[PeakMemory] = []
     for seq_len in settings.memory_lengths:

@@ -166,8 +166,8 @@ def test_scattered_pairs_are_pointed_out(survey):
         ]
         return draw_costs(replace(survey, patterns=tuple(patterns))).axes[2].get_title()
 
-    assert title_with_fill(10) == "Mostly empty tiles: 10 of 10 patterns"
-    assert title_with_fill(1) == "Mostly empty tiles: 0 of 10 patterns"
+    assert title_with_fill(10) == "Tiles mostly empty: 10 of 10"
+    assert title_with_fill(1) == "Tiles mostly empty: 0 of 10"
 
 
 def test_words_about_reach_follow_the_layers(survey):
