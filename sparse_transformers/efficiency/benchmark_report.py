@@ -12,43 +12,41 @@ from matplotlib.figure import Figure
 
 from sparse_transformers.efficiency.comparison import Benchmark
 from sparse_transformers.utils.records import from_json, to_json
+from sparse_transformers.utils.report import NOT_MEASURED, table
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
 
 TIMES = "{median_ms:,.1f} ({lower_quartile_ms:,.1f}–{upper_quartile_ms:,.1f})"
 WORDS = ("implementation", "causal pattern", "experts")
-"""Columns that are set to the left; numbers are set to the right."""
+"""Columns of words, which are set to the left; numbers are set to the right."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells below a title and heads. Printed, the columns are aligned; a row may end early."""
+    """Cells below a title and heads, aligned where they are printed."""
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        # What a row that ends early says last may take the rest of the line.
-        whole = [self.heads, *(row for row in self.rows if len(row) == len(self.heads))]
-        widths = [max(map(len, cells)) for cells in zip(*whole, strict=True)]
-        for row in self.rows:
-            widths[: len(row) - 1] = map(max, widths, map(len, row[:-1]))
-        lines = [
+        lines = [self.heads, *self.rows]
+        # A reason why there are no numbers runs on over the empty cells after it.
+        widths = [
+            max(len(cell) for cell in column if not cell.startswith(NOT_MEASURED))
+            for column in zip(*lines, strict=True)
+        ]
+        aligned = [
             "  ".join(
                 cell.ljust(width) if head in WORDS else cell.rjust(width)
-                for head, cell, width in zip(self.heads, row, widths, strict=False)
+                for head, cell, width in zip(self.heads, line, widths, strict=True)
             )
-            for row in (self.heads, *self.rows)
+            for line in lines
         ]
-        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+        return "\n".join([self.title, *(line.rstrip() for line in aligned)])
 
     def to_markdown(self) -> str:
         """The table for a document."""
-        alignment = ["---" if head in WORDS else "--:" for head in self.heads]
-        padded = [[*row, *[""] * (len(self.heads) - len(row))] for row in self.rows]
-        cells = [[cell.replace("|", r"\|") for cell in row] for row in padded]
-        lines = ["| " + " | ".join(row) + " |" for row in (self.heads, alignment, *cells)]
-        return "\n".join([f"{self.title}:", "", *lines])
+        return f"{self.title}:\n\n{table(self.heads, self.rows, words=WORDS)}"
 
 
 class Record(Protocol):
@@ -165,11 +163,13 @@ def measured_with(environments: Sequence[dict[str, Any]]) -> str:
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[str]:
-    cells: list[str] = []
+    cells = []
     for head, template in columns.items():
-        if head == "ms" and row["median_ms"] is None:
-            return [*cells, f"not measured: {row['not_measured']}"]
         names = [name for _, name, _, _ in Formatter().parse(template) if name]
-        missing = any(row[name] is None for name in names)
-        cells.append("" if missing else template.format(**row))
+        if head == "ms" and row["median_ms"] is None:
+            cells.append(f"{NOT_MEASURED}: {row['not_measured']}")
+        elif any(row[name] is None for name in names):
+            cells.append("")
+        else:
+            cells.append(template.format(**row))
     return cells

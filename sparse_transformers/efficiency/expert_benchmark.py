@@ -6,6 +6,7 @@ The dense layer does as many multiplications for each token.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -101,13 +102,13 @@ class ExpertWorkload(Workload):
             torch.randn(batch, seq_len, d_model, generator=generator).to(device) for _ in range(2)
         )
         hidden.requires_grad_(direction == "forward_backward")
-        inner = (num_experts, d_model, d_ff)
         shapes = {
             "router": (num_experts, d_model),
-            "up": inner,
+            "up": (num_experts, d_model, d_ff),
             "down": (num_experts, d_ff, d_model),
-            **({"gate": inner} if gated else {}),
         }
+        if gated:
+            shapes["gate"] = shapes["up"]
         generator.manual_seed(seed + 1)
         weights = {}
         for name, shape in shapes.items():
@@ -317,19 +318,18 @@ def benchmark_experts(
         raise ValueError(f"top_k must be at most num_experts ({num_experts}), got {top_k}")
 
     def runs() -> Iterator[tuple[str, list[Candidate]]]:
-        for kind in kinds:
-            for d_model in d_models:
-                workload = ExpertWorkload.draw(
-                    d_model,
-                    expansion * d_model,
-                    gated=kind == "gated",
-                    direction=timing.direction,
-                    seed=timing.seed,
-                    device=timing.device,
-                    **settings,
-                )
-                candidates: list[Candidate] = [(name, workload) for name in timing.implementations]
-                yield f"{timing.direction}, {kind}, d_model {d_model}", candidates
+        for kind, d_model in product(kinds, d_models):
+            workload = ExpertWorkload.draw(
+                d_model,
+                expansion * d_model,
+                gated=kind == "gated",
+                direction=timing.direction,
+                seed=timing.seed,
+                device=timing.device,
+                **settings,
+            )
+            candidates: list[Candidate] = [(name, workload) for name in timing.implementations]
+            yield f"{timing.direction}, {kind}, d_model {d_model}", candidates
 
     return run_benchmark(runs(), timing, baseline=DENSE, settings=settings)
 

@@ -68,7 +68,7 @@ def time_interleaved(
     return {name: tuple(samples[name]) for name in names}
 
 
-def quartiles(samples: Sequence[float]) -> list[float]:
+def quartiles(samples: Sequence[float] | np.ndarray) -> list[float]:
     """The lower quartile, the median and the upper quartile."""
     return np.quantile(samples, (0.25, 0.5, 0.75)).tolist()
 

@@ -1,6 +1,6 @@
 """Words and tables for reports, chosen by numbers: Markdown out, nothing measured or saved."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 NOT_MEASURED = "not measured"
 NO_VALUE = "–"
@@ -17,8 +17,15 @@ def bullets(sentences: Sequence[str]) -> str:
     return "\n".join(f"- {prose(sentence)}" for sentence in sentences)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column to the left, the others to the right.
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] | None = None
+) -> str:
+    """A Markdown table, with numbers set to the right.
+
+    Args:
+        headers: of the columns.
+        rows: their cells.
+        words: the headers of columns that are set to the left; by default the first.
 
     Raises:
         ValueError: a row has more or fewer cells than there are headers.
@@ -26,7 +33,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         if len(row) != len(headers):
             raise ValueError(f"rows must have {len(headers)} cells each, got {list(row)}")
-    alignment = ["---", *["---:"] * (len(headers) - 1)]
+    left = headers[:1] if words is None else words
+    alignment = ["---" if header in left else "---:" for header in headers]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in (headers, alignment, *cells))
 

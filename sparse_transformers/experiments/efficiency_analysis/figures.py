@@ -139,18 +139,22 @@ def plot_numbers(
     values: pd.DataFrame,
     spell_number: Callable[[float], str],
     *,
+    title: str,
+    xlabel: str = "",
+    cmap: str = "cividis",
     ax: Axes | None = None,
-    **options: str,
 ) -> Axes:
-    """Draw a table by length, coloured by the logarithm; `options` are those of `plot_table`."""
+    """Draw a table with a column for each length, coloured by the logarithm."""
     return plot_table(
         values.to_numpy().tolist(),
         values.map(spell_number, na_action="ignore").to_numpy().tolist(),
         rows=list(values.index),
         columns=[f"{length:,}" for length in values],
+        title=title,
+        xlabel=xlabel,
         log=True,
+        cmap=cmap,
         ax=ax,
-        **options,
     )
 
 
