@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from matplotlib.figure import Figure
 
@@ -49,6 +49,7 @@ class Table:
         return f"{self.title}:\n\n{table(self.heads, self.rows, words=WORDS)}"
 
 
+@runtime_checkable
 class Record(Protocol):
     """A dataclass of results that are no comparison."""
 

@@ -22,6 +22,11 @@ def test_table_aligns_and_keeps_bars_inside_cells():
     )
 
 
+def test_table_sets_the_named_columns_to_the_left():
+    lines = table(("n", "pattern", "ms"), [("1", "a", "2")], words=("pattern",)).splitlines()
+    assert lines[1] == "| ---: | --- | ---: |"
+
+
 def test_table_refuses_a_row_of_another_length():
     with pytest.raises(ValueError, match=r"rows must have 2 cells each, got \['a'\]"):
         table(("pattern", "ms"), [("a",)])

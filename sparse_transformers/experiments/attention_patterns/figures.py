@@ -61,7 +61,7 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     ):
         plot_bars(
             names,
-            {column: 100 * rows[column]},
+            {column: (100 * rows[column]).tolist()},
             colors={column: [style.color for style in styles]},
             title=title,
             xlabel=xlabel,
@@ -126,7 +126,7 @@ def plot_shares_reached(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
         shares.to_numpy().tolist(),
         shares.map("{:.0f}".format).to_numpy().tolist(),
         rows=[style_of(name).label for name in shares.index],
-        columns=list(shares),
+        columns=[str(n_layers) for n_layers in shares],
         title=f"{complete.sum()} of {len(complete)} patterns: all can influence it",
         xlabel=f"% of {survey.settings.reach_len} tokens, after so many layers",
         limits=(0, 100),

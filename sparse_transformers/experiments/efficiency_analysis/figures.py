@@ -41,9 +41,10 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
     curves = []
     for attention, row in scaling.peak_bytes().iterrows():
         peaks = row.dropna()
-        label = _with_exponent(scaling.label(str(attention)), fit_exponent(peaks.index, peaks))
-        style, dashed = style_of(str(attention)), attention == "dense"
-        curves.append(Curve(style, peaks.index, peaks / MIB, label=label, dashed=dashed))
+        lengths, mebibytes = peaks.index.tolist(), (peaks / MIB).tolist()
+        label = _with_exponent(scaling.label(str(attention)), fit_exponent(lengths, mebibytes))
+        style, dashed = style_of(str(attention)), bool(attention == "dense")
+        curves.append(Curve(style, lengths, mebibytes, label=label, dashed=dashed))
     _plot_growth(
         curves,
         title="How does the memory of forward + backward grow? (measured peak)",
@@ -87,7 +88,12 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
     flops = {"dense": shown["local"].dense_flops, **{n: rows.flops for n, rows in shown.items()}}
     _plot_growth(
         [
-            Curve(style_of(name), each.index, each / 1e9, label=scaling.label(name))
+            Curve(
+                style_of(name),
+                x=each.index.tolist(),
+                y=(each / 1e9).tolist(),
+                label=scaling.label(name),
+            )
             for name, each in flops.items()
         ],
         title="How many operations run? (counted)",
@@ -114,10 +120,10 @@ def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None 
         curves.append(
             Curve(
                 style_of(attention),
-                x=rows.index,
-                y=rows.median_ms,
-                low=rows.lower_quartile_ms,
-                high=rows.upper_quartile_ms,
+                x=rows.index.tolist(),
+                y=rows.median_ms.tolist(),
+                low=rows.lower_quartile_ms.tolist(),
+                high=rows.upper_quartile_ms.tolist(),
                 label=_with_exponent(scaling.label(attention), exponent),
             )
         )

@@ -135,7 +135,7 @@ class AttentionScaling:
         """How the median time grows with the length, from `fit_from` positions on."""
         medians = self.time_frame().loc[attention, direction].median_ms
         fitted = medians[medians.index >= self.settings.fit_from]
-        return fit_exponent(fitted.index, fitted)
+        return fit_exponent(fitted.index.tolist(), fitted.tolist())
 
     def speedups(self, attention: str, direction: Direction) -> pd.DataFrame:
         """How many times as fast as dense SDPA, at each length that both were timed at."""
@@ -149,7 +149,7 @@ class AttentionScaling:
         """
         found = self.speedups(attention, direction)
         limits = (found[column].tolist() for column in ("estimate", "high", "low"))
-        return Interval(*(crossing_length(found.index, advantages) for advantages in limits))
+        return Interval(*(crossing_length(found.index.tolist(), advantages) for advantages in limits))
 
     def label(self, attention: str) -> str:
         """What a measured attention is called in figures and tables."""
