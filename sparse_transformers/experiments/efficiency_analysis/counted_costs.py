@@ -1,7 +1,8 @@
 """What causal patterns cost by count, at several lengths. A model, not measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
@@ -38,26 +39,26 @@ class CountedCost:
     all_score_bytes: int
 
 
-def count_cost(
+def count_costs(
     attention: str,
-    setting: float,
-    pattern: AttentionPattern,
-    seq_len: int,
+    patterns: Mapping[float, AttentionPattern],
+    lengths: Sequence[int],
     n_heads: int,
     head_dim: int,
-) -> CountedCost:
-    """Count the causal form of a pattern; the arguments are those of the record and of heads."""
-    cost = attention_cost(pattern, seq_len, n_heads, head_dim, causal=True)
-    return CountedCost(
-        attention=attention,
-        setting=setting,
-        seq_len=seq_len,
-        flops=cost.forward_flops + cost.backward_flops,
-        dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
-        tensor_bytes=cost.backward_bytes,
-        allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
-        all_score_bytes=cost.dense_score_bytes,
-    )
+) -> Iterator[CountedCost]:
+    """Count the causal form of patterns, each given by its setting, at each length."""
+    for (setting, pattern), seq_len in product(patterns.items(), lengths):
+        cost = attention_cost(pattern, seq_len, n_heads, head_dim, causal=True)
+        yield CountedCost(
+            attention=attention,
+            setting=setting,
+            seq_len=seq_len,
+            flops=cost.forward_flops + cost.backward_flops,
+            dense_flops=cost.dense_forward_flops + cost.dense_backward_flops,
+            tensor_bytes=cost.backward_bytes,
+            allowed_score_bytes=cost.allowed_pairs * (SCORE_BYTES + KEY_NUMBER_BYTES),
+            all_score_bytes=cost.dense_score_bytes,
+        )
 
 
 def cost_frame(costs: Sequence[CountedCost]) -> pd.DataFrame:

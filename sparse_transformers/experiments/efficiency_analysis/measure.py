@@ -1,6 +1,6 @@
 """How the time, the memory and the operations of attention grow with the length."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -22,7 +22,7 @@ from sparse_transformers.efficiency.scaling_law import (
 from sparse_transformers.efficiency.timing import TIMES, quartiles, time_interleaved
 from sparse_transformers.experiments.efficiency_analysis.counted_costs import (
     CountedCost,
-    count_cost,
+    count_costs,
     pattern_label,
 )
 from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
@@ -149,7 +149,9 @@ class AttentionScaling:
         """
         found = self.speedups(attention, direction)
         limits = (found[column].tolist() for column in ("estimate", "high", "low"))
-        return Interval(*(crossing_length(found.index.tolist(), advantages) for advantages in limits))
+        return Interval(
+            *(crossing_length(found.index.tolist(), advantages) for advantages in limits)
+        )
 
     def label(self, attention: str) -> str:
         """What a measured attention is called in figures and tables."""
@@ -225,15 +227,13 @@ def _prepare(
     return {name: prepare[name]() for name in names}
 
 
-def _count(settings: AttentionScalingSettings, seed: int) -> list[CountedCost]:
-    count = partial(count_cost, n_heads=settings.n_heads, head_dim=settings.head_dim)
-    windows = product(settings.counted_windows, settings.counted_lengths)
-    blocks = product(settings.counted_sparsities, settings.counted_lengths)
-    return [
-        *(count("local", float(size), LocalWindow(size), seq_len) for size, seq_len in windows),
-        *(
-            count("block", sparsity, BlockSparse(settings.block_size, sparsity, seed), seq_len)
-            for sparsity, seq_len in blocks
-            if seq_len <= settings.longest_counted_blocks
-        ),
-    ]
+def _count(settings: AttentionScalingSettings, seed: int) -> Iterator[CountedCost]:
+    sizes = (settings.n_heads, settings.head_dim)
+    windows = {float(size): LocalWindow(size) for size in settings.counted_windows}
+    yield from count_costs("local", windows, settings.counted_lengths, *sizes)
+    blocks = {
+        sparsity: BlockSparse(settings.block_size, sparsity, seed)
+        for sparsity in settings.counted_sparsities
+    }
+    few = [n for n in settings.counted_lengths if n <= settings.longest_counted_blocks]
+    yield from count_costs("block", blocks, few, *sizes)
