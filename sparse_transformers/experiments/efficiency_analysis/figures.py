@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -40,11 +41,10 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
     figure, ax = new_figure(height=4.6)
     curves = []
     for attention, row in scaling.peak_bytes().iterrows():
-        peaks = row.dropna()
-        lengths, mebibytes = peaks.index.tolist(), (peaks / MIB).tolist()
-        label = _with_exponent(scaling.label(str(attention)), fit_exponent(lengths, mebibytes))
-        style, dashed = style_of(str(attention)), bool(attention == "dense")
-        curves.append(Curve(style, lengths, mebibytes, label=label, dashed=dashed))
+        peaks = row.dropna() / MIB
+        exponent = fit_exponent(peaks.index.tolist(), peaks.tolist())
+        label = _with_exponent(scaling.label(str(attention)), exponent)
+        curves.append(_curve(str(attention), peaks, label, dashed=attention == "dense"))
     _plot_growth(
         curves,
         title="How does the memory of forward + backward grow? (measured peak)",
@@ -87,15 +87,7 @@ def draw_operations(scaling: AttentionScaling) -> Figure:
     shown = {name: costs.loc[scaling.label(name)] for name in ("local", "block")}
     flops = {"dense": shown["local"].dense_flops, **{n: rows.flops for n, rows in shown.items()}}
     _plot_growth(
-        [
-            Curve(
-                style_of(name),
-                x=each.index.tolist(),
-                y=(each / 1e9).tolist(),
-                label=scaling.label(name),
-            )
-            for name, each in flops.items()
-        ],
+        [_curve(name, each / 1e9, scaling.label(name)) for name, each in flops.items()],
         title="How many operations run? (counted)",
         ylabel="GFLOP, forward + backward",
         ax=left,
@@ -117,16 +109,12 @@ def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None 
     for attention in scaling.timed():
         rows = frame.loc[attention, direction]
         exponent = scaling.time_exponent(attention, direction)
-        curves.append(
-            Curve(
-                style_of(attention),
-                x=rows.index.tolist(),
-                y=rows.median_ms.tolist(),
-                low=rows.lower_quartile_ms.tolist(),
-                high=rows.upper_quartile_ms.tolist(),
-                label=_with_exponent(scaling.label(attention), exponent),
-            )
-        )
+        label = _with_exponent(scaling.label(attention), exponent)
+        limits = {
+            "low": rows.lower_quartile_ms.tolist(),
+            "high": rows.upper_quartile_ms.tolist(),
+        }
+        curves.append(_curve(attention, rows.median_ms, label, **limits))
     crossing = scaling.crossing("local", direction).estimate
     crosses = math.isfinite(crossing)
     found = f"faster from {crossing:,.0f} on" if crosses else "not faster"
@@ -162,6 +150,12 @@ def plot_numbers(
         cmap=cmap,
         ax=ax,
     )
+
+
+def _curve(attention: str, values: pd.Series, label: str, **options: Any) -> Curve:
+    """Values by length; `options` are those of `Curve`."""
+    x, y = values.index.tolist(), values.tolist()
+    return Curve(style_of(attention), x=x, y=y, label=label, **options)
 
 
 def _plot_growth(curves: list[Curve], *, title: str, ylabel: str, ax: Axes | None) -> Axes:
