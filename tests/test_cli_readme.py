@@ -61,7 +61,7 @@ def test_best_case_stands_beside_the_rival_in_the_same_case(recorded):
     highlight = next(command.recorded_benchmarks(recorded)).highlight
     assert highlight.found == f"{best['speedup']:.2f}×"
     assert highlight.beside == f"FlexAttention (compiled): {rival['speedup']:.2f}×"
-    assert f"seq_len {best['seq_len']}" in highlight.question
+    assert f"causal {best['pattern']}, {best['seq_len']:,} positions" in highlight.question
 
 
 @pytest.mark.parametrize(

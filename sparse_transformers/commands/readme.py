@@ -35,6 +35,15 @@ BENCHMARKS: dict[str, tuple[Report, str, str, str]] = {
 """By title: how it is shown, our implementation and its rival, and the command that repeats it."""
 
 
+CASE = {
+    "pattern": "causal {}",
+    "seq_len": "{:,} positions",
+    "kind": "{} experts",
+    "d_model": "width {}",
+}
+"""What tells the cases of a benchmark apart, and how the README calls it."""
+
+
 def read_recorded(outputs: Path) -> list[Recorded]:
     """The benchmarks and every section, as last recorded."""
     return [*recorded_benchmarks(outputs), *recorded_sections(outputs, SECTIONS)]
@@ -50,20 +59,19 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
     for title, (report, ours, rival, command) in BENCHMARKS.items():
         path = outputs / report.file_name / f"{report.file_name}.json"
         machine, _, tables = report.render_markdown(path).partition("\n\n")
-        [benchmark, *_], _ = report.read(path)
-        rows = benchmark.table()
+        [forward, *_], _ = report.read(path)
+        rows = forward.table()
         best = rows.loc[rows[rows.implementation == ours].speedup.idxmax()]
-        case = [name for name in ("pattern", "seq_len", "kind", "d_model") if name in rows]
+        case = [name for name in CASE if name in rows]
         same = (rows[case] == best[case]).all(axis=1) & (rows.implementation == rival)
-        sizes = report.settings.format(**benchmark.settings)
-        where = ", ".join(f"{name} {best[name]}" for name in case)
+        where = ", ".join(CASE[name].format(best[name]) for name in case)
         yield Recorded(
             title=title,
             machine=machine,
             command=command,
             text=tables,
             highlight=Highlight(
-                question=f"speed beside dense, forward ({where}; {sizes})",
+                question=f"speed beside dense, forward: {where}",
                 found=f"{best.speedup:.2f}×",
                 beside=f"{rival}: {rows[same].speedup.max():.2f}×",
             ),
