@@ -27,10 +27,10 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
     SeedScores,
 )
-from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds, Scores
 from sparse_transformers.experiments.truthfulness_evaluation.measure import ClaimData, claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
 from sparse_transformers.utils.arrays import Codes, Probabilities
+from sparse_transformers.utils.metrics.seed_resampling import RowsAndSeeds, Scores
 
 Runs = dict[str, list[TrainedEncoder]]
 """Each encoder with each seed, by name."""
