@@ -9,7 +9,6 @@ time once more with shuffled classes.
 from collections.abc import Callable
 
 from sparse_transformers.demos.statements import StatementCorpus, make_statement_corpus
-from sparse_transformers.experiments.expert_routing.close_up import look_closer
 from sparse_transformers.experiments.expert_routing.records import (
     CloseUp,
     ExpertRun,
@@ -26,6 +25,7 @@ from sparse_transformers.experiments.expert_routing.watch import (
     RecordingTask,
     layers_of,
     limit_capacity,
+    look_closer,
     measure_specialization,
     take_snapshots,
 )
