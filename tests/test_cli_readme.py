@@ -6,7 +6,7 @@ import pytest
 
 from sparse_transformers.cli import main
 from sparse_transformers.commands import readme as command
-from sparse_transformers.utils.readme import end_mark, put_into_readme, start_mark
+from sparse_transformers.commands.readme import end_mark, put_into_readme, start_mark
 
 OUTPUTS = Path(__file__).parents[1] / "outputs"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparse_transformers.commands import readme as command
-from sparse_transformers.utils.readme import end_mark, start_mark
+from sparse_transformers.commands.readme import end_mark, start_mark
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_dropout, check_input_ids, check_whole
@@ -94,7 +94,7 @@ class NGramClassifier(nn.Module):
 
     def forward(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
     ) -> NGramOutput:
         """The logits of each text.
@@ -132,7 +132,7 @@ class NGramClassifier(nn.Module):
 
 
 def hash_ngrams(
-    input_ids: Int[Tensor, "batch seq"],
+    input_ids: Integer[Tensor, "batch seq"],
     fields: Int[Tensor, "batch seq"],
     *,
     max_n: int,

@@ -16,7 +16,6 @@ from sparse_transformers.experiments.recorded import (
 )
 from sparse_transformers.experiments.section import Highlight
 from sparse_transformers.experiments.sections import SECTIONS
-from sparse_transformers.utils.readme import put_into_readme
 from sparse_transformers.utils.runtime import atomic_write_text
 
 BENCHMARKS: dict[str, tuple[Report, str, str, str]] = {
@@ -69,6 +68,38 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
                 beside=f"{rival}: {rows[same].speedup.max():.2f}×",
             ),
         )
+
+
+def start_mark(name: str) -> str:
+    """The comment after which the generated text called `name` begins."""
+    return f"<!-- {name}: written by `make readme` -->"
+
+
+def end_mark(name: str) -> str:
+    """The comment before which it ends."""
+    return f"<!-- end of {name} -->"
+
+
+def put_into_readme(readme: Path, texts: dict[str, str]) -> None:
+    """Replace what stands between the marks of each text, and keep everything else.
+
+    Args:
+        readme: the file; it is written once, whole or not at all.
+        texts: what to write, by name.
+
+    Raises:
+        OSError: the file cannot be read or written.
+        ValueError: it lacks the marks of a text.
+    """
+    content = readme.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        start, end = start_mark(name), end_mark(name)
+        if content.count(start) != 1 or content.count(end) != 1:
+            raise ValueError(f"{readme} must hold {start!r} and {end!r} once each")
+        before, rest = content.split(start)
+        _, after = rest.split(end)
+        content = f"{before}{start}\n{text}\n{end}{after}"
+    atomic_write_text(readme, content)
 
 
 def add_readme_arguments(parser: argparse.ArgumentParser) -> None:

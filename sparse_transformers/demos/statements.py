@@ -68,8 +68,8 @@ class StatementCorpus:
     """
 
     vocabulary: tuple[str, ...]
-    train: Int[Tensor, "train_rows seq+1"]
-    valid: Int[Tensor, "rows seq+1"]
+    train: Int[Tensor, "train_rows length"]
+    valid: Int[Tensor, "rows length"]
     labels: TokenLabels
     generator_nats: Float[Tensor, "rows seq"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sparse_transformers.experiments.section import Section
 from sparse_transformers.utils.records import from_json
-from sparse_transformers.utils.report import bullets, image, prose, table
+from sparse_transformers.utils.report import bullets, image, join, prose, table
 
 RESULTS = "results.json"
 
@@ -31,14 +31,13 @@ def _render_first_page(
         measured*, that only a formula says so. Brackets hold 95% intervals unless a text says
         otherwise.""")
     findings = [
-        f"**{section.title}.** {sentence}"
+        f"**{section.title}.** {' '.join(section.findings(result_of(section, results)))}"
         for section in done
-        for sentence in section.findings(result_of(section, results))
     ]
-    contents = [f"[{section.title}](#{_anchor(section.title)})" for section in done]
+    contents = join([f"[{section.title}](#{_anchor(section.title)})" for section in done])
     missing = [section.title for section in sections if section not in done]
     if missing:
-        contents.append(f"Not measured in this run: {', '.join(missing)}")
+        contents += f".\n\nNot measured in this run: {', '.join(missing)}"
     return "\n\n".join(
         [
             "# What sparse attention does, measured",
@@ -46,7 +45,7 @@ def _render_first_page(
             "## What was found",
             bullets(findings),
             "## Contents",
-            bullets(contents),
+            f"{contents}.",
             table(("this run", ""), _about(results)),
             "",
         ]

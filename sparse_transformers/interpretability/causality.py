@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from sparse_transformers.models.evaluation_mode import evaluation_mode
@@ -61,7 +61,7 @@ class LeakReport:
 
 def find_future_leak(
     model: Callable[[Tensor], Any],
-    input_ids: Int[Tensor, "batch seq"],
+    input_ids: Integer[Tensor, "batch seq"],
     *,
     vocab_size: int | None = None,
     n_probes: int = 128,
@@ -202,7 +202,7 @@ def _different_ids(input_ids: Tensor, vocab_size: int, generator: torch.Generato
 
 
 def _outputs(
-    model: Callable[[Tensor], Any], input_ids: Int[Tensor, "batch seq"]
+    model: Callable[[Tensor], Any], input_ids: Integer[Tensor, "batch seq"]
 ) -> Float[Tensor, "batch seq dim"]:
     with torch.random.fork_rng(devices=[input_ids.device] if input_ids.is_cuda else []):
         outputs = model(input_ids)

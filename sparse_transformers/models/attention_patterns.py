@@ -10,6 +10,7 @@ To add a pattern: write a frozen dataclass with `allows`, and one line in `PATTE
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import torch
@@ -445,6 +446,7 @@ class Longformer(AttentionPattern):
         _check_positions(global_positions=self.global_positions)
         object.__setattr__(self, "global_positions", tuple(self.global_positions))
 
+    @cached_property
     def _union(self) -> AttentionPattern:
         window: AttentionPattern = LocalWindow(self.window_size)
         if self.dilation != 1:
@@ -452,13 +454,13 @@ class Longformer(AttentionPattern):
         return window | GlobalTokens(self.global_positions)
 
     def allows(self, query: Positions, key: Positions) -> Any:
-        return self._union().allows(query, key)
+        return self._union.allows(query, key)
 
     def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
-        return self._union().candidate_keys(first, last, k_len)
+        return self._union.candidate_keys(first, last, k_len)
 
     def parts(self) -> list[Interleaved]:
-        return self._union().parts()
+        return self._union.parts()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Checks of what comes from outside, with one wording for all of them."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Integer
 from torch import Tensor
 
 
@@ -30,7 +30,7 @@ def check_heads(d_model: int, n_heads: int, n_kv_heads: int | None) -> None:
         raise ValueError(f"n_heads must be a multiple of n_kv_heads ({n_kv_heads}), got {n_heads}")
 
 
-def check_input_ids(input_ids: Int[Tensor, "batch seq"], vocab_size: int) -> None:
+def check_input_ids(input_ids: Integer[Tensor, "batch seq"], vocab_size: int) -> None:
     """Raises a `ValueError` unless these are whole numbers from 0 up to the vocabulary's size."""
     if input_ids.dtype == torch.bool or input_ids.is_floating_point():
         raise ValueError(f"input_ids must be whole numbers, got dtype {input_ids.dtype}")

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 POSITIONS = ("rotary", "learned", "sinusoidal", "none")
@@ -41,7 +41,7 @@ class TokenEmbedding(nn.Module):
         self.token_dropout = nn.Dropout(token_dropout)
 
     def forward(
-        self, input_ids: Int[Tensor, "batch seq"], first_position: int = 0
+        self, input_ids: Integer[Tensor, "batch seq"], first_position: int = 0
     ) -> Float[Tensor, "batch seq d_model"]:
         """Embeds tokens whose first one is at `first_position`."""
         hidden = self.token(input_ids)

@@ -30,7 +30,5 @@ class FeedForward(nn.Module):
         self.activation = nn.GELU()
         self.down = ResidualProjection(d_ff, d_model, bias=False)
 
-    def forward(
-        self, hidden: Float[Tensor, "batch seq d_model"]
-    ) -> Float[Tensor, "batch seq d_model"]:
+    def forward(self, hidden: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_model"]:
         return self.down(self.activation(self.up(hidden)))

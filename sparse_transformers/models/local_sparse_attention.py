@@ -38,9 +38,9 @@ class LocalSparseAttention(nn.Module):
         self,
         q: Float[Tensor, "batch heads queries dim"],
         k: Float[Tensor, "batch heads keys dim"],
-        v: Float[Tensor, "batch heads keys dim"],
+        v: Float[Tensor, "batch heads keys value_dim"],
         mask: Bool[Tensor, "batch keys"] | None = None,
-    ) -> Float[Tensor, "batch heads queries dim"]:
+    ) -> Float[Tensor, "batch heads queries value_dim"]:
         """Attends within the window.
 
         Args:

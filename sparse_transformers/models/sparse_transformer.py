@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -94,7 +94,7 @@ class SparseTransformer(nn.Module):
 
     def forward(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
         *,
         cache: KeyValueCache | None = None,
@@ -117,7 +117,7 @@ class SparseTransformer(nn.Module):
 
     def hidden_states(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
         *,
         cache: KeyValueCache | None = None,
@@ -148,7 +148,7 @@ class SparseTransformer(nn.Module):
 
     def generate(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         max_new_tokens: int,
         *,
         temperature: float = 1.0,
@@ -213,7 +213,7 @@ class SparseTransformer(nn.Module):
 
     def get_attention_weights(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
     ) -> list[Float[Tensor, "batch heads queries keys"]]:
         """The attention weights of every layer, without dropout.
@@ -228,7 +228,7 @@ class SparseTransformer(nn.Module):
 
     def get_selected_tokens(
         self,
-        input_ids: Int[Tensor, "batch seq"],
+        input_ids: Integer[Tensor, "batch seq"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
     ) -> Bool[Tensor, "batch layers heads queries keys"]:
         """Which keys each query may attend to: pattern, causality, padding and selector together.

@@ -1,6 +1,6 @@
 """The block that transformers are stacked from: attention over a pattern, then feed-forward."""
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import Backend
@@ -94,7 +94,7 @@ class SparseTransformerBlock(nn.Module):
         key_lengths: Int[Tensor, "batch"] | None = None,
         cache: LayerCache | None = None,
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """Applies the block.
 

@@ -104,13 +104,15 @@ class ByteCorpus:
 
     def random_windows(
         self, step: int, *, n_windows: int, seq_len: int, seed: int
-    ) -> UInt8[Tensor, "windows seq+1"]:
+    ) -> UInt8[Tensor, "windows {seq_len}+1"]:
         """Windows from random positions of the training part: a function of (seed, step)."""
         last_start = len(self.train) - seq_len - 1
         starts = np.random.default_rng([seed, step]).integers(0, last_start + 1, size=n_windows)
         return _cut_windows(self.train, torch.from_numpy(starts), seq_len)
 
-    def valid_windows(self, *, max_windows: int, seq_len: int) -> UInt8[Tensor, "windows seq+1"]:
+    def valid_windows(
+        self, *, max_windows: int, seq_len: int
+    ) -> UInt8[Tensor, "windows {seq_len}+1"]:
         """The same windows every time, spread evenly over the validation part.
 
         If `max_windows` is enough for the whole part, the windows tile it without overlap, so each
@@ -132,5 +134,5 @@ def _as_tensor(content: bytes) -> UInt8[Tensor, "length"]:
 
 def _cut_windows(
     content: UInt8[Tensor, "length"], starts: Int[Tensor, "windows"], seq_len: int
-) -> UInt8[Tensor, "windows seq+1"]:
+) -> UInt8[Tensor, "windows {seq_len}+1"]:
     return content[starts[:, None] + torch.arange(seq_len + 1)]

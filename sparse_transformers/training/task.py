@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.evaluation_mode import evaluation_mode
@@ -29,7 +29,7 @@ class Batch:
         attention_mask: True on real tokens, padding on the right; None if there is no padding.
     """
 
-    input_ids: Int[Tensor, "batch seq"]
+    input_ids: Integer[Tensor, "batch seq"]
     targets: Int[Tensor, "batch seq"] | Int[Tensor, "batch"]
     attention_mask: Bool[Tensor, "batch seq"] | None = None
 
@@ -43,8 +43,8 @@ class Batch:
             return self.input_ids.numel()
         return int(self.attention_mask.sum())
 
-    def rows(self, index: slice | Int[Tensor, "rows"]) -> "Batch":
-        """The batch of some of the rows."""
+    def rows(self, index: slice | Int[Tensor, "rows"] | Bool[Tensor, "batch"]) -> "Batch":
+        """The batch of some of the rows: a slice, their numbers, or a mask."""
         mask = self.attention_mask
         return Batch(
             self.input_ids[index], self.targets[index], None if mask is None else mask[index]
@@ -123,7 +123,7 @@ class Task(Protocol):
         """JSON values that must be equal for a run to be resumed, by the name in error messages."""
 
 
-def next_token_batch(rows: Int[Tensor, "batch seq+1"]) -> Batch:
+def next_token_batch(rows: Int[Tensor, "batch length"]) -> Batch:
     """Rows to predict each token from those before it; the first token has no prediction."""
     return Batch(input_ids=rows[:, :-1], targets=rows[:, 1:])
 

@@ -62,7 +62,7 @@ def test_tour_writes_results_figures_and_report(tmp_path):
     assert "Not measured in this run" not in report
     first_page = report[: report.index("\n## One")]
     assert "- **One.** The number is 1.5.\n- **Two.** The number is 2.5.\n" in first_page
-    assert "- [One](#one)\n- [Two](#two)\n" in first_page
+    assert "\n[One](#one) and [Two](#two).\n" in first_page
     assert first_page.index("The number") < first_page.index("(#one)")
 
 
@@ -88,7 +88,7 @@ def test_only_chosen_sections_are_run_and_the_others_are_named(tmp_path):
     results = run_tour(sections, "small", CORPUS, folder, only=["two"])
     assert results["sections"].keys() == {"two"}
     assert not (tmp_path / "one").exists()
-    assert "- Not measured in this run: One\n" in (tmp_path / REPORT).read_text()
+    assert "\nNot measured in this run: One.\n" in (tmp_path / REPORT).read_text()
 
 
 def test_preset_chooses_the_settings(tmp_path):
@@ -107,7 +107,7 @@ def test_interrupted_tour_leaves_what_was_finished(tmp_path):
         tour(sections, tmp_path)
     assert json.loads((tmp_path / RESULTS).read_text())["sections"].keys() == {"one"}
     report = (tmp_path / REPORT).read_text()
-    assert "- Not measured in this run: Two\n" in report
+    assert "\nNot measured in this run: Two.\n" in report
     assert render_report(json.loads((tmp_path / RESULTS).read_text()), sections) == report
 
 

@@ -286,6 +286,7 @@ def test_hugging_face_models_are_judged_by_their_outputs(input_ids):
     assert find_future_leak(encoder, input_ids).leaks
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("ids", "options", "message"),
     [

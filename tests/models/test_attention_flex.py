@@ -84,6 +84,7 @@ def test_rule_inside_a_block_mask_is_that_of_the_pattern(pattern, lengths):
     assert torch.equal(allowed.broadcast_to(q_len, k_len), pattern.mask(q_len, k_len))
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize(("q_len", "k_len"), [(64, 64), (50, 50), (20, 50)])
 @pytest.mark.parametrize("pattern", SINGLE_PATTERNS, ids=repr)

@@ -81,6 +81,7 @@ def test_query_without_a_key_gives_zeros_and_no_gradient():
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("selected", "message"),
     [

@@ -31,6 +31,7 @@ def test_local_attention_hides_later_keys_unless_told_otherwise():
     assert both_sides[0, 0, 5].nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
 
 
+@pytest.mark.unchecked_arrays
 def test_local_attention_hides_padding():
     q, k, v = heads()
     attention = LocalSparseAttention(4, causal=False)

@@ -403,6 +403,7 @@ def of_shape(*shape, dtype=torch.float64, device="cpu"):
     return torch.zeros(shape, dtype=dtype, device=device)
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -239,6 +239,7 @@ def test_training_lowers_the_loss():
     assert losses[-1] < 0.1 * losses[0]
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
@@ -262,6 +263,7 @@ def test_bad_ids_are_refused(tokens, message):
             method(tokens)
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize("causal", [True, False])
 def test_bad_masks_are_refused(causal):
     tested = model(causal=causal)

@@ -36,6 +36,7 @@ def test_both_outputs_can_be_trained():
     assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())
 
 
+@pytest.mark.unchecked_arrays
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="num_classes must be a whole number of at least 2"):
         TruthfulnessHead(8, num_classes=1)

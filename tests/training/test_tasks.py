@@ -91,8 +91,8 @@ def test_split_parts_make_up_the_batch():
 def test_padding_is_not_counted_as_tokens():
     mask = torch.tensor([[True, True, False], [True, False, False]])
     ids = torch.zeros(2, 3, dtype=torch.long)
-    assert Batch(ids, torch.zeros(2), mask).n_tokens == 3
-    assert Batch(ids, torch.zeros(2)).n_tokens == 6
+    assert Batch(ids, torch.tensor([0, 1]), mask).n_tokens == 3
+    assert Batch(ids, torch.tensor([0, 1])).n_tokens == 6
 
 
 def test_attention_mask_reaches_the_model(make_classifier):
@@ -108,20 +108,21 @@ def test_attention_mask_reaches_the_model(make_classifier):
 IDS, LABELS = torch.zeros(4, 3, dtype=torch.long), torch.zeros(4, dtype=torch.long)
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (Batch(IDS[:0], LABELS[:0]), "at least one row"),
-        (Batch(IDS.float(), LABELS), "input_ids"),
-        (Batch(IDS, LABELS[:3]), "one int64 label per row"),
-        (Batch(IDS, LABELS.float()), "one int64 label per row"),
-        (Batch(IDS, LABELS - 1), "must not be negative"),
-        (Batch(IDS, LABELS, torch.ones(4, 2).bool()), "attention_mask"),
-        (Batch(IDS, LABELS, torch.ones(4, 3)), "attention_mask"),
+        ((IDS[:0], LABELS[:0]), "at least one row"),
+        ((IDS.float(), LABELS), "input_ids"),
+        ((IDS, LABELS[:3]), "one int64 label per row"),
+        ((IDS, LABELS.float()), "one int64 label per row"),
+        ((IDS, LABELS - 1), "must not be negative"),
+        ((IDS, LABELS, torch.ones(4, 2).bool()), "attention_mask"),
+        ((IDS, LABELS, torch.ones(4, 3)), "attention_mask"),
     ],
 )
 def test_rows_that_do_not_fit_together_are_refused(rows, message):
-    good = Batch(IDS, LABELS)
+    good, rows = Batch(IDS, LABELS), Batch(*rows)
     with pytest.raises(ValueError, match=rf"train\..*{message}"):
         ClassificationTask(train=rows, valid=good)
     with pytest.raises(ValueError, match=rf"valid\..*{message}"):

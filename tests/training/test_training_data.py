@@ -108,6 +108,7 @@ def test_shortest_sufficient_corpus_gives_windows():
     assert corpus.valid_windows(max_windows=9, seq_len=10).tolist() == [list(range(99, 110))]
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [

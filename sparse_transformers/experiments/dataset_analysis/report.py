@@ -6,31 +6,34 @@ from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurv
 from sparse_transformers.utils.analysis.bias_findings import judge_bias
 from sparse_transformers.utils.analysis.dataset_bias import FALSE_ALARMS
 from sparse_transformers.utils.analysis.dataset_findings import by_severity, judge_table
-from sparse_transformers.utils.analysis.dataset_records import CLEAR, Finding
-from sparse_transformers.utils.analysis.dataset_report import list_findings, text_table
-from sparse_transformers.utils.analysis.label_probes import NUMBERS
+from sparse_transformers.utils.analysis.dataset_records import (
+    CLEAR,
+    MINOR,
+    MODERATE,
+    SERIOUS,
+    Finding,
+)
 from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, prose, table
 from sparse_transformers.utils.verdicts import spell
 
-MOST_WORDS = 8
+MOST_WORDS = 5
+GRAVE = (MODERATE, SERIOUS)
 
 
 def findings(survey: DatasetSurvey) -> list[str]:
     """Where the label leaks, and how far the leaking numbers alone get."""
-    leaking = [each.name for each in survey.datasets if each.leaks]
+    leaking = [each for each in survey.datasets if each.leaks]
     tight = [each.name for each in survey.datasets if each.leaks is False]
-    sentences = [f"A label leak was found in: {join(leaking)}; none in: {join(tight)}."]
-    for each in survey.datasets:
-        probes = each.analysis.bias.probes if each.leaks and each.analysis.bias else None
+    names = join([each.name for each in leaking])
+    sentences = [f"A label leak was found in: {names}; none in: {join(tight)}."]
+    for each in leaking:
+        probes = each.analysis.bias.probes if each.analysis.bias else None
         if probes is not None and probes.advantage is not None:
-            numbers = probes.find(NUMBERS)
-            assert numbers is not None  # else there is no advantage of theirs
-            gain = spell(probes.advantage, "{:+.1%}")
             sentences.append(
-                f"{each.name}: from the numbers alone a logistic regression is right in "
-                f"{numbers.accuracy.estimate:.1%} of the unseen rows, {gain} beside {probes.rival}."
+                f"From the numbers of {each.name} alone a regression is right in more of the "
+                f"unseen rows than from its {probes.rival}: {spell(probes.advantage, '{:+.1%}')}."
             )
-    return sentences
+    return [" ".join(sentences)]
 
 
 def describe_labels(survey: DatasetSurvey) -> str:
@@ -38,10 +41,8 @@ def describe_labels(survey: DatasetSurvey) -> str:
     return "\n\n".join(
         [
             prose("""
-            Whoever always names the most common label is right in its share of the rows. *Quality*
-            is a hundred times the mean of four shares: cells that are filled, rows that repeat no
-            earlier text, rows without an odd text, rows whose text has one label. Leaks do not
-            count in it."""),
+            *Quality* is a hundred times the mean of four shares: cells that are filled, rows that
+            repeat no earlier text, rows without an odd text, rows whose text has one label."""),
             table(list(_overview(survey.datasets[0])), _rows(survey, _overview)),
             _listed(survey, lambda each: judge_table(each.analysis)),
         ]
@@ -50,19 +51,12 @@ def describe_labels(survey: DatasetSurvey) -> str:
 
 def describe_texts(survey: DatasetSurvey) -> str:
     """Lengths and readability."""
-    tables = {
-        text_table(each.analysis.text_analysis): None
-        for each in survey.datasets
-        if each.analysis.text_analysis
-    }
     return "\n\n".join(
         [
             prose("""
             Could a model guess from length or plainness alone? Boxes reach from quartile to
             quartile, whiskers over nine tenths of the texts. Flesch reading ease falls from 100
-            (very easy) to below 30 (very hard); syllables are counted by rule. Tables that are
-            equal stand once."""),
-            *tables,
+            (very easy) to below 30 (very hard); syllables are counted by rule."""),
             bullets(_each(survey, _on_lengths)),
         ]
     )
@@ -73,20 +67,16 @@ def describe_bias(survey: DatasetSurvey) -> str:
     return "\n\n".join(
         [
             prose("""
-            Left: what each column alone tells of the label beyond chance, beside what 95% of
-            shuffled labels stay below. Right: simple models that see only the words, the form, the
-            metadata or the numbers, beside the same models with shuffled labels."""),
+            Left: what each column alone tells of the label, beside what 95% of shuffled labels stay
+            below. Right, and in the table: the accuracy of simple models that see one part of a
+            row, with its interval, and the highest with shuffled labels."""),
             _listed(
                 survey, lambda each: judge_bias(each.analysis.bias) if each.analysis.bias else []
             ),
-            table(
-                ["data set, what is seen", "accuracy", "shuffled: mean, highest"], _probes(survey)
-            ),
+            table(["what is seen", *(each.name for each in survey.datasets)], _probes(survey)),
             prose(f"""
-            **Limits.** Text, form and metadata go to naive Bayes, numbers to logistic regression,
-            cross-validated on unseen groups where there are any: better models may find more.
-            Columns are compared with the label one at a time, with a chance of at most
-            {percent(FALSE_ALARMS)} of any false alarm."""),
+            **Limits.** Better models than naive Bayes and logistic regression may find more. The
+            chance of any false alarm among the columns is at most {percent(FALSE_ALARMS)}."""),
         ]
     )
 
@@ -107,7 +97,12 @@ def describe_words(survey: DatasetSurvey) -> str:
 def _rows(
     survey: DatasetSurvey, describe: Callable[[SurveyedDataset], dict[str, str]]
 ) -> list[list[str]]:
-    return [list(describe(each).values()) for each in survey.datasets]
+    """A row for each dataset; rows that are equal but for the name become one."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for dataset in survey.datasets:
+        _, *cells = describe(dataset).values()
+        names.setdefault(tuple(cells), []).append(dataset.name)
+    return [[", ".join(equal), *cells] for cells, equal in names.items()]
 
 
 def _overview(dataset: SurveyedDataset) -> dict[str, str]:
@@ -154,34 +149,38 @@ def _percent_or_none(share: float | None) -> str:
 
 
 def _probes(survey: DatasetSurvey) -> list[list[str]]:
-    rows = []
+    """A row for each part of a row that is seen, a column for each dataset."""
+    cells: dict[str, dict[str, str]] = {"nothing: the most common label": {}}
     for dataset in survey.datasets:
         probes = dataset.analysis.bias.probes if dataset.analysis.bias else None
         if probes is not None:
-            rows.append([f"{dataset.name}, most common label", f"{probes.majority:.3f}", NO_VALUE])
-            rows += [
-                [
-                    f"{dataset.name}, {probe.name}",
-                    spell(probe.accuracy),
-                    f"{probe.shuffled_mean:.3f}, {probe.shuffled_high:.3f}",
-                ]
-                for probe in probes.probes
-            ]
-    return rows
+            cells["nothing: the most common label"][dataset.name] = f"{probes.majority:.3f}"
+            for probe in probes.probes:
+                shown = f"{spell(probe.accuracy)}; {probe.shuffled_high:.3f}"
+                cells.setdefault(probe.name, {})[dataset.name] = shown
+    return [
+        [seen, *(row.get(dataset.name, NO_VALUE) for dataset in survey.datasets)]
+        for seen, row in cells.items()
+    ]
 
 
 def _listed(survey: DatasetSurvey, judge: Callable[[SurveyedDataset], Sequence[Finding]]) -> str:
-    """What was found, the gravest first, and the names of what was not; equal lists only once."""
-    names: dict[str, list[str]] = {}
-    for dataset in survey.datasets:
+    """What was found, the gravest in full, and the titles of the rest."""
+
+    def tell(dataset: SurveyedDataset) -> str:
         ordered = by_severity(judge(dataset))
-        clear = [
-            found.title[0].lower() + found.title[1:] for found in ordered if found.severity == CLEAR
-        ]
-        text = list_findings(found for found in ordered if found.severity != CLEAR)
-        text += f"\n\nLooked for, and as it should be: {join(clear)}." if clear else ""
-        names.setdefault(text, []).append(f"*{dataset.name}*")
-    return "\n\n".join(f"{join(equal)}:\n\n{found}" for found, equal in names.items())
+        grave = [f"**{found.title}.** {found.text}" for found in ordered if found.severity in GRAVE]
+        minor = [found.title for found in ordered if found.severity == MINOR]
+        clear = [found.title for found in ordered if found.severity == CLEAR]
+        return " ".join(
+            [
+                *grave,
+                f"Minor: {'; '.join(minor) or 'none'}.",
+                f"Clear: {'; '.join(clear) or 'none'}.",
+            ]
+        )
+
+    return bullets(_each(survey, tell))
 
 
 def _each(survey: DatasetSurvey, tell: Callable[[SurveyedDataset], str | None]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
@@ -122,7 +122,7 @@ class MoELayer(nn.Module):
         self,
         hidden: Float[Tensor, "batch seq d_model"],
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> MoEOutput:
         """Routes the tokens, applies the experts, and adds up their outputs.
 

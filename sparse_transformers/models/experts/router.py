@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
@@ -55,7 +55,7 @@ class Router(nn.Module, ABC):
         self,
         hidden: Float[Tensor, "batch seq d_model"],
         is_token: Bool[Tensor, "batch seq"],
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> Routing:
         """Routes the tokens of a batch.
 
@@ -136,7 +136,7 @@ class TokenChoiceRouter(Router):
 
     @abstractmethod
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         """The experts of each token, which must not depend on the other tokens.
 
@@ -149,7 +149,7 @@ class TokenChoiceRouter(Router):
         self,
         hidden: Float[Tensor, "batch seq d_model"],
         is_token: Bool[Tensor, "batch seq"],
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> Routing:
         places = is_token.flatten().nonzero().squeeze(1)
         sequence = places // is_token.shape[1]

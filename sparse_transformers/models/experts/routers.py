@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_input_ids, check_whole
@@ -64,7 +64,7 @@ class TopKRouter(TokenChoiceRouter):
         self.gate = LinearGate(d_model, num_experts)
 
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         logits = self.gate(hidden)
         probabilities = logits.softmax(-1)
@@ -106,7 +106,7 @@ class SwitchRouter(TokenChoiceRouter):
         self.gate = LinearGate(d_model, num_experts)
 
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         if self.training and self.jitter:
             hidden = hidden * torch.empty_like(hidden).uniform_(1 - self.jitter, 1 + self.jitter)
@@ -145,7 +145,7 @@ class NoisyTopKRouter(TokenChoiceRouter):
         self.noise = LinearGate(d_model, num_experts)
 
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         clean = logits = self.gate(hidden)
         load = None
@@ -200,7 +200,7 @@ class AuxFreeRouter(TokenChoiceRouter):
         self.register_buffer("counts", counts, persistent=False)
 
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         logits = self.gate(hidden)
         experts = (logits.sigmoid() + self.bias).topk(self.top_k, dim=-1).indices
@@ -256,7 +256,7 @@ class HashRouter(TokenChoiceRouter):
         self.register_buffer("table", table)
 
     def choose(
-        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Int[Tensor, "tokens"] | None
+        self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         if input_ids is None:
             raise ValueError("the hash router routes by token ids: give input_ids to the layer")
@@ -298,7 +298,7 @@ class ExpertChoiceRouter(Router):
         self,
         hidden: Float[Tensor, "batch seq d_model"],
         is_token: Bool[Tensor, "batch seq"],
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> Routing:
         seq_len = hidden.shape[1]
         scores = self.gate(hidden).softmax(-1).masked_fill(~is_token[..., None], 0.0)
@@ -349,7 +349,7 @@ class SoftMoERouter(Router):
         self,
         hidden: Float[Tensor, "batch seq d_model"],
         is_token: Bool[Tensor, "batch seq"],
-        input_ids: Int[Tensor, "batch seq"] | None = None,
+        input_ids: Integer[Tensor, "batch seq"] | None = None,
     ) -> Routing:
         with torch.autocast(hidden.device.type, enabled=False):
             precise = torch.promote_types(hidden.dtype, torch.float32)

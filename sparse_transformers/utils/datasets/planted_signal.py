@@ -26,7 +26,7 @@ class PlantedSignal:
     """
 
     prior: Float[np.ndarray, "classes"]
-    cues: tuple[Float[np.ndarray, "options classes"], ...]
+    cues: tuple[Float[np.ndarray, "_ classes"], ...]
 
     def __post_init__(self) -> None:
         _check_probabilities("prior", self.prior, ndim=1)

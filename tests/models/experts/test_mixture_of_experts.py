@@ -251,6 +251,7 @@ def test_bad_options_are_refused(options, message):
         MoELayer(**{"d_model": 6, "num_experts": 5} | options)
 
 
+@pytest.mark.unchecked_arrays
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
