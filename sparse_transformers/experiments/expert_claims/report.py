@@ -62,9 +62,9 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
     parts = [
         prose(f"""
         {settings.top_k} of {settings.num_experts} experts process each token. The *dense twin* has
-        one network as wide as {settings.top_k} experts, the *wide dense* encoder one as wide as
-        all. Members trained on {settings.folds} folds judge together. Intervals resample whole
-        groups ({settings.claims.n_resamples} times) and seeds.""")
+        one network as wide as {settings.top_k} experts, the *wide dense* encoder is as wide as
+        all. Members of {settings.folds} folds judge together. Intervals:
+        {settings.claims.n_resamples} resamples of groups and seeds.""")
     ]
     for corpus in claims.corpora:
         parts += [_chapter(corpus), bullets([*_doubt(corpus), _balance(corpus.by_name[EXPERTS])])]

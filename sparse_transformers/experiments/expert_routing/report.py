@@ -86,7 +86,7 @@ def describe_balance(study: ExpertStudy) -> str:
     """What balances the load, and at what cost."""
     gap = difference(study.bits(), study.main_variant, DENSE)
     quality = compare("the loss with experts", "that of the dense model", gap, unit="bits")
-    return f"{summarise(study)}\n\n{bullets([f"Last step: {quality}", _saturation(study)])}"
+    return f"{summarise(study)}\n\n{bullets(['Last step: ' + quality, _saturation(study)])}"
 
 
 def describe_capacity(study: ExpertStudy) -> str:

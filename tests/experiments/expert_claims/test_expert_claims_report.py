@@ -83,8 +83,8 @@ def test_setup_is_that_of_the_settings():
     text = describe_expert_claims(made_up_claims(top_k=3, n_seeds=7))
     assert "3 of 4 experts process each token" in text
     assert "one network as wide as 3 experts" in text
-    assert "Members trained on 5 folds" in text
-    assert "321 times" in text
+    assert "Members of 5 folds" in text
+    assert "321 resamples" in text
     assert "1,234 training rows, 321 held out, 6 verdicts, 99 groups (speaker)" in text
     assert "the embedding's 7,000" in text
 
