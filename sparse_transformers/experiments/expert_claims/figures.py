@@ -16,7 +16,7 @@ from sparse_transformers.experiments.expert_claims.records import (
 )
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.style import DASHES, finish, new_axes, new_figure
-from sparse_transformers.utils.verdicts import verdict
+from sparse_transformers.utils.verdicts import spell, verdict
 
 COLORS = {EXPERTS: "#D55E00", TWIN: "#0072B2", WIDE: "#56B4E9"}
 MEASURES = {
@@ -81,10 +81,15 @@ def plot_leads(corpus: ExpertClaimsCorpus, measure: str, ax: Axes | None = None)
 
     Arguments are those of `plot_judges`.
     """
-    leads = {name: getattr(corpus.by_name[name], measure).lead.difference for name in (TWIN, WIDE)}
-    ax = _plot_intervals(leads, ax, "experts less\n{}")
+    leads = {name: getattr(corpus.by_name[name], measure).lead for name in (TWIN, WIDE)}
+    gaps = {name: lead.difference for name, lead in leads.items()}
+    ax = _plot_intervals(gaps, ax, "experts less\n{}")
     ax.axvline(0, color="black", linewidth=1)
-    sides = [f"{name}: {verdict(lead)}" for name, lead in leads.items()]
+    for place, lead in enumerate(leads.values()):
+        text = f"{spell(lead.difference, '{:+.3f}')}, p = {lead.p_value:.3f}"
+        above = (lead.difference.estimate, place - 0.15)
+        ax.text(*above, text, fontsize=7, ha="center", va="bottom", backgroundcolor="white")
+    sides = [f"{name}: {verdict(gap)}" for name, gap in gaps.items()]
     finish(ax, f"experts less {', '.join(sides)}", MEASURES[measure][1], "", grid="x")
     ax.title.set_fontsize(8.5)
     return ax

@@ -4,7 +4,7 @@ The dense twin has as many weights that a token meets, the wide dense one as man
 from the same rows in the same order, with the same folds and seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +27,9 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
     SeedScores,
 )
-from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds, Scores
 from sparse_transformers.experiments.truthfulness_evaluation.measure import ClaimData, claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
-from sparse_transformers.utils.arrays import Codes, Probabilities
+from sparse_transformers.utils.metrics.seed_resampling import RowsAndSeeds, Scores
 
 Runs = dict[str, list[TrainedEncoder]]
 """Each encoder with each seed, by name."""
@@ -112,16 +111,21 @@ def _compare(
     said[MAJORITY] = [majority] * settings.n_seeds
     if data.posteriors is not None:
         said[BAYES] = [data.posteriors] * settings.n_seeds
-    accuracies = {name: _right(valid, of_seeds) for name, of_seeds in said.items()}
-    losses = {name: _bits(valid, of_seeds) for name, of_seeds in said.items()}
+    scores: dict[str, dict[str, Scores]] = {}
+    for name, of_seeds in said.items():
+        probabilities = np.stack(of_seeds, axis=1)  # (rows, seeds, classes)
+        of_truth = np.take_along_axis(probabilities, valid[:, None, None], axis=2).squeeze(2)
+        is_right = (probabilities.argmax(2) == valid[:, None]).astype(np.float64)
+        scores[name] = {"accuracy": is_right, "loss_bits": -np.log2(of_truth)}
     resamples = RowsAndSeeds(corpus.valid_groups, settings.claims.n_resamples, seed)
 
-    def measured(scores: Mapping[str, Scores], name: str) -> SeedScores:
+    def measured(name: str, measure: str) -> SeedScores:
+        own, experts = scores[name][measure], scores[EXPERTS][measure]
         is_compared = name not in (EXPERTS, BAYES)
         return SeedScores(
-            mean=resamples.mean(scores[name]),
-            of_seeds=tuple(scores[name].mean(0).tolist()) if name in runs else (),
-            lead=resamples.difference(scores[EXPERTS], scores[name]) if is_compared else None,
+            mean=resamples.mean(own),
+            of_seeds=tuple(own.mean(0).tolist()) if name in runs else (),
+            lead=resamples.difference(experts, own) if is_compared else None,
         )
 
     return ExpertClaimsCorpus(
@@ -134,8 +138,8 @@ def _compare(
         judges=tuple(
             ClaimJudge(
                 name=name,
-                accuracy=measured(accuracies, name),
-                loss_bits=measured(losses, name),
+                accuracy=measured(name, "accuracy"),
+                loss_bits=measured(name, "loss_bits"),
                 size=runs[name][0].size if name in runs else None,
                 seconds=tuple(run.seconds for run in runs.get(name, [])),
                 uses=tuple(use for run in runs.get(name, []) for use in run.uses),
@@ -143,14 +147,3 @@ def _compare(
             for name in said
         ),
     )
-
-
-def _right(targets: Codes, of_seeds: Sequence[Probabilities]) -> Scores:
-    """1 where the most probable class is the true one, else 0: (rows, seeds)."""
-    return np.stack([each.argmax(1) == targets for each in of_seeds], axis=1).astype(np.float64)
-
-
-def _bits(targets: Codes, of_seeds: Sequence[Probabilities]) -> Scores:
-    """The cross-entropy of each row: (rows, seeds)."""
-    of_truth = [each[np.arange(len(targets)), targets] for each in of_seeds]
-    return -np.log2(np.stack(of_truth, axis=1))

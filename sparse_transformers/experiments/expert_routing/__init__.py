@@ -78,7 +78,7 @@ SECTION = Section(
         Page(
             "token_flow.html",
             figures.flow_page,
-            "The same flow as an interactive page, written by each run of the demo",
+            "As an interactive page, written by each run",
         )
     ],
     summary=report.summarise,

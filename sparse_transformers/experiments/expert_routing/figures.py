@@ -36,14 +36,27 @@ from sparse_transformers.utils.plots.expert_specialization import (
 )
 from sparse_transformers.utils.plots.style import REFERENCE_COLOR, finish, new_figure
 from sparse_transformers.utils.records import to_frame
+from sparse_transformers.utils.report import number
 from sparse_transformers.utils.verdicts import ABOVE, BELOW, by_verdict, over_seeds
 
+STATISTICS = {
+    "coefficient_of_variation": "variation\nof the load",
+    "normalised_entropy": "entropy of\nthe load (of 1)",
+    "dead_experts": "unused\nexperts",
+    "normalised_router_entropy": "entropy of the\nrouter (of 1)",
+    "margin": "lead of the\nlikeliest",
+    "repeat_rate": "neighbours\nchoose alike",
+    "repeat_rate_by_chance": "the same\nby chance",
+}
+"""Fields of `LayerStatistics`, and their names in the figure."""
 SHOWN_SCORES = (-0.3, 1.2)
 
 
 def draw_routing(study: ExpertStudy) -> Figure:
-    """The load of each expert, and the router's probabilities for the words of a statement."""
-    figure, (loads, scores) = new_figure(2, 1, height=7.6, height_ratios=(1, 1.05))
+    """The loads, statistics of the routing, and a router's probabilities for one statement."""
+    figure, (loads, statistics, scores) = new_figure(
+        3, 1, height=10.4, height_ratios=(1, 0.8, 1.05)
+    )
     shown = (UNBALANCED, *BALANCING, HASH)
     first = {run.variant: run.layers for run in study.runs if run.seed == study.runs[0].seed}
     busiest = [max(first[name][-1].load) for name in shown]
@@ -55,6 +68,7 @@ def draw_routing(study: ExpertStudy) -> Figure:
         f"{max(busiest):.0%} of the assignments",
         ax=loads,
     )
+    plot_statistics(study, statistics)
     routed = study.close_up.routed
     plot_routing_scores(
         routed.probabilities,
@@ -65,6 +79,20 @@ def draw_routing(study: ExpertStudy) -> Figure:
         ax=scores,
     )
     return figure
+
+
+def plot_statistics(study: ExpertStudy, ax: Axes | None = None) -> Axes:
+    """Draw how every variant routes, as means over layers and seeds."""
+    means = study.table("layers").groupby("label", sort=False)[list(STATISTICS)].mean()
+    return plot_table(
+        (means / means.max().replace(0, 1)).to_numpy().tolist(),
+        [[number(mean, 2) for mean in row] for row in means.to_numpy()],
+        rows=means.index.tolist(),
+        columns=list(STATISTICS.values()),
+        title="Statistics of the routing, means over layers and seeds",
+        limits=(0, 1),
+        ax=ax,
+    )
 
 
 def draw_specialization(study: ExpertStudy) -> Figure:
@@ -159,7 +187,8 @@ def draw_capacity(study: ExpertStudy) -> Figure:
     nearest = min(factors, key=lambda factor: abs(factor - 1))
     shares = points.query("factor == @nearest").groupby("label").dropped_share.mean()
     drops = f"At a factor of {nearest:g}, {shares.min():.0%} to {shares.max():.0%} are dropped"
-    costs = "Loss with the dropped assignments"
+    bits = points.query("factor == @nearest").groupby("label").bits_per_word.mean()
+    costs = f"Loss at a factor of {nearest:g}: {bits.min():.2f} to {bits.max():.2f} bits"
     for ax, column, title, ylabel in (
         (dropped, "dropped_share", drops, "dropped share of the assignments"),
         (quality, "bits_per_word", costs, "bits per held-out word"),

@@ -9,7 +9,6 @@ time once more with shuffled classes.
 from collections.abc import Callable
 
 from sparse_transformers.demos.statements import StatementCorpus, make_statement_corpus
-from sparse_transformers.experiments.expert_routing.close_up import look_closer
 from sparse_transformers.experiments.expert_routing.records import (
     CloseUp,
     ExpertRun,
@@ -26,6 +25,7 @@ from sparse_transformers.experiments.expert_routing.watch import (
     RecordingTask,
     layers_of,
     limit_capacity,
+    look_closer,
     measure_specialization,
     take_snapshots,
 )
@@ -36,7 +36,6 @@ from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.task import nats_to_bits
 from sparse_transformers.training.trainer import Trainer
 
-MAIN = BALANCED
 WITH_CAPACITY = (UNBALANCED, BALANCED, "bias")
 """The variants that are tested with limited capacity; noisy routing would add its noise there."""
 
@@ -64,7 +63,7 @@ def study_experts(
             say(f"training {name}, seed {run_seed}")
             run, model = _train(settings, name, corpus, run_seed, progress)
             runs.append(run)
-            if name == MAIN and close_up is None:
+            if name == BALANCED and close_up is None:
                 say(f"switching off the experts of {name}, one by one")
                 close_up = look_closer(model, corpus, settings.valid_rows)
     assert close_up is not None
@@ -74,7 +73,7 @@ def study_experts(
         n_words=len(corpus.vocabulary),
         floor_bits=nats_to_bits(float(corpus.generator_nats[rows].mean())),
         kind_bits=float(corpus.labels.kind_bits[rows].mean()),
-        main_variant=MAIN,
+        main_variant=BALANCED,
         runs=tuple(runs),
         close_up=close_up,
     )
@@ -136,7 +135,7 @@ def _train(
         snapshots=take_snapshots(result.evaluations, task.routings),
         layers=layers_of(last),
         scores=measure_specialization(last, corpus, **shuffles),
-        first_scores=measure_specialization(first, corpus, **shuffles) if name == MAIN else (),
+        first_scores=measure_specialization(first, corpus, **shuffles) if name == BALANCED else (),
         capacities=limit_capacity(model, rows, factors) if name in WITH_CAPACITY else (),
     )
     return run, model

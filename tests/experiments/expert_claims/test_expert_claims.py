@@ -28,7 +28,6 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaims,
     ExpertClaimsSettings,
 )
-from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds
 from sparse_transformers.experiments.truthfulness_evaluation.measure import claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import (
     BAYES,
@@ -39,6 +38,7 @@ from sparse_transformers.models.experts.layer import record_experts
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.training.classification import ClassificationTask
 from sparse_transformers.training.task import Batch
+from sparse_transformers.utils.metrics.seed_resampling import RowsAndSeeds
 from sparse_transformers.utils.records import from_json, to_json
 
 MEMBER = TransformerMember(d_model=16, epochs=1, learning_rate=1e-2, weight_decay=0.1, d_ff=8)

@@ -66,6 +66,10 @@ def test_leads_are_paired_differences_to_the_dense_encoders(measure, changed):
     assert whiskers_of(ax) == [(0.1, 0.3), (-0.4, -0.2)]
     assert [0, 0] in [list(line.get_xdata()) for line in ax.get_lines()]
     assert ax.get_title() == "experts less dense twin: above, wide dense: below"
+    assert [text.get_text() for text in ax.texts] == [
+        "+0.200 [+0.100, +0.300], p = 0.010",
+        "-0.300 [-0.400, -0.200], p = 0.010",
+    ]
 
 
 def test_title_tells_of_no_difference_that_is_not_shown():

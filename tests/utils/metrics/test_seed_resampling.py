@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sparse_transformers.experiments.expert_claims.seed_resampling import RowsAndSeeds
+from sparse_transformers.utils.metrics.seed_resampling import RowsAndSeeds
 from sparse_transformers.utils.metrics.significance import bootstrap_interval, paired_bootstrap
 
 GROUPS = tuple(f"speaker {row // 2}" for row in range(60))
