@@ -52,7 +52,7 @@ def test_command_lines_are_accepted(page: Path) -> None:
     from sparse_transformers.cli import build_parser
 
     text = page.read_text(encoding="utf-8")
-    commands = re.findall(r"^python -m sparse_transformers (.+)$", text, flags=re.MULTILINE)
+    commands = re.findall(r"^ *python -m sparse_transformers (.+)$", text, flags=re.MULTILINE)
     assert commands or page.name not in ("README.md", "claims.md")
     for line in commands:
         build_parser().parse_args(line.split())
