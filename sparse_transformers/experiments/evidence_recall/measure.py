@@ -14,12 +14,6 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from sparse_transformers.experiments.evidence_recall.documents import (
-    VOCABULARY,
-    EvidenceDocuments,
-    make_documents,
-    read_aloud,
-)
 from sparse_transformers.experiments.evidence_recall.model import (
     MOST_CLAIMS,
     MOST_FACTS,
@@ -38,6 +32,12 @@ from sparse_transformers.experiments.evidence_recall.patterns import (
 )
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.utils.datasets.evidence_documents import (
+    VOCABULARY,
+    EvidenceDocuments,
+    make_documents,
+    read_aloud,
+)
 from sparse_transformers.utils.metrics.significance import Interval, wilson_interval
 from sparse_transformers.utils.records import to_frame
 

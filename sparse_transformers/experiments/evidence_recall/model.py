@@ -11,17 +11,17 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
-from sparse_transformers.experiments.evidence_recall.documents import (
+from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.models.transformer_config import SparseTransformerConfig
+from sparse_transformers.training.config import TrainingConfig
+from sparse_transformers.training.optimizer import make_optimizer
+from sparse_transformers.utils.datasets.evidence_documents import (
     FIRST_VERDICT,
     VERDICTS,
     VOCABULARY,
     EvidenceDocuments,
     make_documents,
 )
-from sparse_transformers.models.sparse_transformer import SparseTransformer
-from sparse_transformers.models.transformer_config import SparseTransformerConfig
-from sparse_transformers.training.config import TrainingConfig
-from sparse_transformers.training.optimizer import make_optimizer
 
 MOST_FACTS, MOST_CLAIMS = 32, 16
 OPTIMIZER = TrainingConfig(learning_rate=3e-3, weight_decay=0.01, betas=(0.9, 0.98), progress=False)
