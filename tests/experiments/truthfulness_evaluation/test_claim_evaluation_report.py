@@ -31,8 +31,8 @@ from sparse_transformers.experiments.truthfulness_evaluation.report import (
     highlight,
     summarise,
 )
-from sparse_transformers.experiments.truthfulness_evaluation.scores import OrdinalScores
 from sparse_transformers.utils.metrics.calibration import CalibrationNull
+from sparse_transformers.utils.metrics.claim_scores import OrdinalScores
 from sparse_transformers.utils.records import from_json, to_json
 
 MAJORITY_MODEL, CEILING = "majority, nothing", "Bayes classifier, text"
