@@ -19,8 +19,8 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
     JudgedModel,
 )
-from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores, score_claims
 from sparse_transformers.utils.dataset_loaders import LIAR_LABELS
+from sparse_transformers.utils.metrics.claim_scores import ClaimScores, score_claims
 from sparse_transformers.utils.metrics.significance import Interval, PairedDifference
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
 

@@ -14,17 +14,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from sparse_transformers.experiments.evidence_recall.documents import (
-    VOCABULARY,
-    EvidenceDocuments,
-    make_documents,
-    read_aloud,
-)
 from sparse_transformers.experiments.evidence_recall.model import (
     MOST_CLAIMS,
-    MOST_FACTS,
     Curriculum,
     Stage,
+    make_evidence,
     new_model,
     train_on_documents,
     verdict_logits_of,
@@ -38,6 +32,12 @@ from sparse_transformers.experiments.evidence_recall.patterns import (
 )
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.utils.datasets.evidence_documents import (
+    VOCABULARY,
+    EvidenceDocuments,
+    make_documents,
+    read_aloud,
+)
 from sparse_transformers.utils.metrics.significance import Interval, wilson_interval
 from sparse_transformers.utils.records import to_frame
 
@@ -191,7 +191,12 @@ def measure_evidence_recall(
                 for seq_len in settings.lengths:
                     attention = attentions[name, seq_len]
                     model = with_attention(weights, **attention.model_changes())
-                    documents = _test_documents(seq_len, settings.n_documents, model_seed)
+                    documents = make_evidence(
+                        settings.n_documents,
+                        seq_len,
+                        torch.Generator().manual_seed(2000 + model_seed),
+                        placement="near",
+                    )
                     right = verdict_logits_of(model, documents).argmax(-1) == documents.is_true
                     reach = _reach_of_claims(attention.rule(), documents, dense.config.n_layers)
                     verdicts += _count(name, seq_len, model_seed, adapted, right, reach, documents)
@@ -251,17 +256,6 @@ def _adapt(
     return model
 
 
-def _test_documents(seq_len: int, n_documents: int, seed: int) -> EvidenceDocuments:
-    return make_documents(
-        n_documents,
-        seq_len,
-        n_facts=min(MOST_FACTS, seq_len // 2),
-        n_claims=min(MOST_CLAIMS, seq_len // 2),
-        generator=torch.Generator().manual_seed(2000 + seed),
-        placement="near",
-    )
-
-
 def _reach_of_claims(
     rule: AttentionPattern, documents: EvidenceDocuments, n_layers: int
 ) -> Int[Tensor, "documents claims"]:
@@ -284,18 +278,15 @@ def _count(
     documents: EvidenceDocuments,
 ) -> list[Verdicts]:
     octave = documents.distances.float().log2().floor().long()
-    counts = []
-    for place, name in enumerate(REACHES):
-        for exponent in range(int(octave.max()) + 1):
-            chosen = (reach == place) & (octave == exponent)
-            if chosen.any():
-                n_claims, n_right = int(chosen.sum()), int(right[chosen].sum())
-                counts.append(
-                    Verdicts(
-                        attention, seq_len, seed, adapted, name, 1 << exponent, n_claims, n_right
-                    )
-                )
-    return counts
+    claims = pd.DataFrame(
+        {"reach": reach.flatten(), "distance": 1 << octave.flatten(), "right": right.flatten()}
+    )
+    counts = claims.groupby(["reach", "distance"]).right.agg(["size", "sum"]).reset_index()
+    names = list(REACHES)
+    return [
+        Verdicts(attention, seq_len, seed, adapted, names[place], *numbers)
+        for place, *numbers in counts.to_numpy().tolist()
+    ]
 
 
 def change_from_beyond(

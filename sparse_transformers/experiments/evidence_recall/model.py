@@ -11,17 +11,18 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
-from sparse_transformers.experiments.evidence_recall.documents import (
-    FIRST_VERDICT,
-    VERDICTS,
-    VOCABULARY,
-    EvidenceDocuments,
-    make_documents,
-)
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.optimizer import make_optimizer
+from sparse_transformers.utils.datasets.evidence_documents import (
+    FIRST_VERDICT,
+    VERDICTS,
+    VOCABULARY,
+    EvidenceDocuments,
+    Placement,
+    make_documents,
+)
 
 MOST_FACTS, MOST_CLAIMS = 32, 16
 OPTIMIZER = TrainingConfig(learning_rate=3e-3, weight_decay=0.01, betas=(0.9, 0.98), progress=False)
@@ -65,6 +66,20 @@ class Stage:
     steps: int
     verdict_loss_nats: float
     finished: bool
+
+
+def make_evidence(
+    n_documents: int, seq_len: int, generator: torch.Generator, placement: Placement = "uniform"
+) -> EvidenceDocuments:
+    """Documents with as many facts and claims as the experiment has, or as fit."""
+    return make_documents(
+        n_documents,
+        seq_len,
+        n_facts=min(MOST_FACTS, seq_len // 2),
+        n_claims=min(MOST_CLAIMS, seq_len // 2),
+        generator=generator,
+        placement=placement,
+    )
 
 
 def new_model(seed: int) -> SparseTransformer:
@@ -120,7 +135,8 @@ def train_on_documents(
                 cooling = 1.0 if left is None else left / polish
                 for group in optimizer.param_groups:
                     group["lr"] = OPTIMIZER.learning_rate * warm * cooling
-                documents = _training_documents(seq_len, curriculum.tokens_per_step, generator)
+                n_documents = max(1, min(64, curriculum.tokens_per_step // seq_len))
+                documents = make_evidence(n_documents, seq_len, generator)
                 loss = _train_step(model, documents, optimizer)
                 step += 1
                 mean_loss += 0.1 * (loss - mean_loss)
@@ -168,16 +184,3 @@ def _predict(
     verdict_logits = hidden[:, documents.verdict_positions] @ words[FIRST_VERDICT:].T
     assert verdict_logits.shape[-1] == len(VERDICTS)
     return city_logits, verdict_logits
-
-
-def _training_documents(
-    seq_len: int, tokens_per_step: int, generator: torch.Generator
-) -> EvidenceDocuments:
-    n_facts = min(MOST_FACTS, seq_len // 2)
-    return make_documents(
-        max(1, min(64, tokens_per_step // seq_len)),
-        seq_len,
-        n_facts=n_facts,
-        n_claims=min(MOST_CLAIMS, n_facts),
-        generator=generator,
-    )

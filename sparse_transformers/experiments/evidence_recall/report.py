@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from sparse_transformers.experiments.evidence_recall.documents import CITIES, NAMES
 from sparse_transformers.experiments.evidence_recall.measure import (
     REACHED,
     REACHES,
@@ -13,6 +12,7 @@ from sparse_transformers.experiments.evidence_recall.measure import (
 )
 from sparse_transformers.experiments.evidence_recall.patterns import ALWAYS_SEEN
 from sparse_transformers.experiments.section import Highlight
+from sparse_transformers.utils.datasets.evidence_documents import CITIES, NAMES
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, plural, prose, table
@@ -23,34 +23,46 @@ CHANCE = 0.5
 
 def findings(recall: EvidenceRecall) -> list[str]:
     """What the selection by content keeps, and what a window loses."""
-    return [_top_k(recall, recall.longest), _window(recall)]
+    top_k, dense = (
+        _percents(accuracy(_chosen(recall, attention=name))) for name in ("top_k", "dense")
+    )
+    where = {
+        SEEN: "where it covers the fact",
+        REACHED: "one window further",
+        UNREACHED: "out of reach",
+    }
+    window = {reach: _shares(recall, reach).get("local") for reach in REACHES}
+    said = [f"{_percents(share)} {where[reach]}" for reach, share in window.items() if share]
+    return [
+        f"With {percent(recall.density('top_k', recall.longest))} of the pairs, exact top-k gives "
+        f"{top_k} right verdicts at {recall.longest:,} tokens; all pairs give {dense}.",
+        f"The local window is right in {join(said)}.",
+    ]
 
 
 def describe_recall(recall: EvidenceRecall) -> str:
     """What was asked, what each attention costs, and how often it was right."""
     settings, rows = recall.settings, recall.frame().query("not adapted")
-    shares = rows.groupby(["attention", "seq_len"])[["n_right", "n_claims"]].apply(accuracy)
-    headers = ["attention"]
-    headers += [f"pairs at {seq_len:,}" for seq_len in settings.lengths]
-    headers += [f"right at {seq_len:,}" for seq_len in settings.lengths]
+    shares = rows.groupby(["attention", "seq_len"])[["n_right", "n_claims"]].sum()
     cells = [
         [
             style_of(name).label,
             *(percent(recall.density(name, seq_len)) for seq_len in settings.lengths),
-            *(_percents(shares[name, seq_len]) for seq_len in settings.lengths),
+            *(f"{right / asked:.1%}" for right, asked in shares.loc[name].to_numpy()),
         ]
         for name in rows.attention.unique()
     ]
+    headers = [f"{what} at {n:,}" for what in ("pairs", "right") for n in settings.lengths]
     return "\n\n".join(
         [
             prose(f"""
             Models ({plural(settings.n_seeds, "seed")}) learn, with dense attention, to check claims
             against facts scattered among filler: {len(NAMES)} names, {len(CITIES)} cities. A guess
-            is right in 50%, a model that finds the fact in 100%. Then each pattern takes the place
-            of dense attention *with the same weights*; sparse ones see about as many pairs as a
-            window of {settings.keys_per_query} keys. An example:"""),
+            is right in 50%. Then each pattern takes the place of dense attention *with the same
+            weights*; sparse ones see about as many pairs as a window of {settings.keys_per_query}
+            keys. An example:"""),
             f"> {recall.example}",
-            table(headers, cells),
+            table(["attention", *headers], cells),
             bullets([_far(recall)]),
             prose("""
             **Limits.** Exact top-k makes all scores in order to choose among them: it saves no
@@ -61,28 +73,31 @@ def describe_recall(recall: EvidenceRecall) -> str:
 
 def describe_reach(recall: EvidenceRecall) -> str:
     """Whether accuracy follows from what the rule of each pattern lets a token see."""
-    parts = [
-        prose(f"""
-        Whether a claim can see its fact follows from the rule, before anything is measured. Shares
-        of right verdicts at {recall.longest:,} tokens:"""),
-        table(*_reach_table(recall, adapted=False)),
-    ]
-    if recall.settings.adaptation_steps:
-        parts += [
-            f"After {recall.settings.adaptation_steps} more steps with the pattern itself:",
-            table(*_reach_table(recall, adapted=True)),
+    return "\n\n".join(
+        [
+            "Whether a claim can see its fact follows from the rule, before anything is measured.",
+            bullets([*_relays(recall), *_losses(recall), _beyond(recall)]),
         ]
-    return "\n\n".join([*parts, bullets([*_relays(recall), *_losses(recall), _beyond(recall)])])
+    )
 
 
 def summarise(recall: EvidenceRecall) -> str:
-    """One table, and what follows from it."""
+    """One table by what the rule says, with intervals, and what follows from it."""
+    shares = {reach: _shares(recall, reach) for reach in REACHES}
+    cells = [
+        [
+            style_of(name).label,
+            percent(recall.density(name, recall.longest)),
+            *(_percents(found[name]) if name in found else NO_VALUE for found in shares.values()),
+        ]
+        for name in _chosen(recall).attention.unique()
+    ]
     return "\n\n".join(
         [
             prose(f"""
             Right verdicts at {recall.longest:,} tokens ({plural(recall.settings.n_seeds, "seed")}),
             by what the rule of each pattern says of the fact; a guess is right in 50%:"""),
-            table(*_reach_table(recall, adapted=False)),
+            table(["attention", "pairs", *REACHES.values()], cells),
             bullets([*_relays(recall), *_losses(recall), _beyond(recall)]),
         ]
     )
@@ -91,73 +106,34 @@ def summarise(recall: EvidenceRecall) -> str:
 def highlight(recall: EvidenceRecall) -> Highlight:
     """Top-k beside a window of as many keys."""
     top_k, window = (
-        accuracy(_chosen(recall, attention=name, seq_len=recall.longest))
-        for name in ("top_k", "local")
+        _percents(accuracy(_chosen(recall, attention=name))) for name in ("top_k", "local")
     )
     density = percent(recall.density("top_k", recall.longest))
     return Highlight(
         question=f"evidence at up to {recall.longest:,} tokens, {density} of the pairs",
-        found=f"exact top-k: {_percents(top_k)} right",
-        beside=f"a window of as many keys: {_percents(window)}",
+        found=f"exact top-k: {top_k} right",
+        beside=f"a window of as many keys: {window}",
     )
 
 
-def _chosen(recall: EvidenceRecall, *, adapted: bool = False, **wanted: object) -> pd.DataFrame:
-    rows = recall.frame().query("adapted == @adapted")
+def _chosen(recall: EvidenceRecall, *, adapted: bool = False, **wanted: str) -> pd.DataFrame:
+    """The verdicts at the greatest length."""
+    rows = recall.frame().query(f"adapted == {adapted} and seq_len == {recall.longest}")
     for column, value in wanted.items():
         rows = rows[rows[column] == value]
     return rows
 
 
 def _shares(recall: EvidenceRecall, reach: str, *, adapted: bool = False) -> dict[str, Interval]:
-    """The accuracy of each attention at the greatest length, where there are such facts."""
-    rows = _chosen(recall, adapted=adapted, seq_len=recall.longest, reach=reach)
+    """The accuracy of each attention where there are such facts."""
+    rows = _chosen(recall, adapted=adapted, reach=reach)
     return {str(name): accuracy(of_name) for name, of_name in rows.groupby("attention", sort=False)}
-
-
-def _reach_table(recall: EvidenceRecall, *, adapted: bool) -> tuple[list[str], list[list[str]]]:
-    shares = {reach: _shares(recall, reach, adapted=adapted) for reach in REACHES}
-    names = _chosen(recall, adapted=adapted).attention.unique()
-    rows = [
-        [
-            style_of(name).label,
-            percent(recall.density(name, recall.longest)),
-            *(
-                _percents(shares[reach][name]) if name in shares[reach] else NO_VALUE
-                for reach in REACHES
-            ),
-        ]
-        for name in names
-    ]
-    return ["attention", "pairs", *REACHES.values()], rows
-
-
-def _top_k(recall: EvidenceRecall, seq_len: int) -> str:
-    found, dense = (
-        accuracy(_chosen(recall, attention=name, seq_len=seq_len)) for name in ("top_k", "dense")
-    )
-    return (
-        f"With {percent(recall.density('top_k', seq_len))} of the pairs, exact top-k gives "
-        f"{_percents(found)} right verdicts at {seq_len:,} tokens; all pairs give "
-        f"{_percents(dense)}."
-    )
-
-
-def _window(recall: EvidenceRecall) -> str:
-    where = {
-        SEEN: "of the claims whose fact it covers",
-        REACHED: "where the fact is one window further",
-        UNREACHED: "where it is out of reach",
-    }
-    shares = {reach: _shares(recall, reach).get("local") for reach in REACHES}
-    said = [f"{_percents(share)} {where[reach]}" for reach, share in shares.items() if share]
-    return f"The local window is right in {join(said)}."
 
 
 def _far(recall: EvidenceRecall) -> str:
     """Which fixed patterns are better than a guess beyond four windows."""
     far = 4 * recall.settings.keys_per_query
-    rows = _chosen(recall, seq_len=recall.longest).query("distance >= @far")
+    rows = _chosen(recall).query("distance >= @far")
     shares = {
         style_of(str(name)).label: accuracy(of_name)
         for name, of_name in rows.groupby("attention", sort=False)

@@ -28,9 +28,9 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
     JudgedModel,
 )
-from sparse_transformers.experiments.truthfulness_evaluation.scores import score_claims
 from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.dataset_synthesis import synthesize_liar
+from sparse_transformers.utils.metrics.claim_scores import score_claims
 from sparse_transformers.utils.metrics.significance import paired_bootstrap
 from sparse_transformers.utils.metrics.thresholds import choose_threshold, threshold_analysis
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sparse_transformers.claims.presets import ClaimPresets
-from sparse_transformers.experiments.truthfulness_evaluation.scores import ClaimScores
+from sparse_transformers.utils.metrics.claim_scores import ClaimScores
 from sparse_transformers.utils.metrics.significance import PairedDifference
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice
 

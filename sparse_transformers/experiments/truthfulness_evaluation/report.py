@@ -12,17 +12,24 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
     JudgedModel,
 )
-from sparse_transformers.utils.report import NO_VALUE, bullets, percent, prose, table
-from sparse_transformers.utils.verdicts import compare_paired, in_points, spell
+from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, prose, table
+from sparse_transformers.utils.verdicts import in_points, list_by_verdict, spell
 
 
 def findings(evaluation: ClaimEvaluation) -> list[str]:
-    """For each task, the chosen classifier beside the best baseline and the majority."""
-    return [
-        f"{task.corpus}, {task.task}: {_lead(task)} The classifier is right in "
-        f"{_accuracy(task.main)} of the held-out rows, the most common class in "
-        f"{_accuracy(task.of(MAJORITY)[0])}."
+    """The chosen classifiers beside the best baselines and the most common classes."""
+    leads = {
+        f"{task.corpus}, {task.task} ({_lead(task.best_baseline)})": task.best_baseline
         for task in evaluation.tasks
+    }
+    differences = {name: model.lead.difference for name, model in leads.items() if model.lead}
+    chosen = [f"{task.main.scores.accuracy.estimate:.1%}" for task in evaluation.tasks]
+    majority = [f"{task.of(MAJORITY)[0].scores.accuracy.estimate:.1%}" for task in evaluation.tasks]
+    return [
+        "Accuracy of the chosen classifier, in points: "
+        f"{list_by_verdict(differences, 0, 'the best baseline')}",
+        f"It is right in {join(chosen)} of the held-out rows, the most common class in "
+        f"{join(majority)}.",
     ]
 
 
@@ -32,72 +39,57 @@ def describe_accuracies(evaluation: ClaimEvaluation) -> str:
         [
             prose(f"""
             Ensembles of small members, sparse transformers over words and votes of single words and
-            pairs, judge held-out rows. Whatever had to be chosen, the classifier to compare
-            included, was chosen on training rows that the member in question had not learned from.
-            Intervals are from {evaluation.settings.n_resamples} bootstrap resamples of whole
-            groups. The figure shows every model, and further measures."""),
+            pairs, judge held-out rows. Whatever was chosen, was chosen on training rows that the
+            member had not learned from. Intervals are from {evaluation.settings.n_resamples}
+            bootstrap resamples of whole groups."""),
             summarise(evaluation),
-            prose("""
-            **Limits.** Nothing is looked up: what these classifiers find is how true and false
-            claims are *phrased* in this data."""),
+            "**Limits.** Nothing is looked up: the classifiers find how true and false claims are "
+            "*phrased*.",
         ]
     )
 
 
 def describe_roc(evaluation: ClaimEvaluation) -> str:
-    """How to read the curves; the table above holds their AUC."""
+    """How to read the curves; the legend holds their AUC."""
     return prose("""
-    The AUC is the probability that a truthful claim gets a higher score than another one. Each band
-    holds 95% of the resampled curves at each point by itself.""")
+    The AUC is the probability that a truthful claim gets a higher score than another one; bands
+    hold 95% of the resampled curves at each point.""")
 
 
 def describe_confusion(evaluation: ClaimEvaluation) -> str:
-    """Which classes are taken for which, and how far off the steps of a scale are."""
-    steps = [
-        f"{task.corpus}: {spell(scores.mean_absolute_error, '{:.2f}')} steps off on average, "
-        f"within one step for {spell(scores.within_one, '{:.1%}')} of the claims, quadratic kappa "
-        f"{scores.quadratic_kappa}."
-        for task in evaluation.tasks
-        if (scores := task.main.scores.ordinal) is not None
-    ]
-    return "\n\n".join(["The colour is the share of the true class.", bullets(steps)]).strip()
+    """How far off the steps of a scale are."""
+    return bullets(
+        [
+            f"{task.corpus}: {spell(scores.mean_absolute_error, '{:.2f}')} steps off on average, "
+            f"within one step for {spell(scores.within_one, '{:.1%}')} of the claims, quadratic "
+            f"kappa {scores.quadratic_kappa}."
+            for task in evaluation.tasks
+            if (scores := task.main.scores.ordinal) is not None
+        ]
+    )
 
 
 def describe_reliability(evaluation: ClaimEvaluation) -> str:
     """Whether probabilities mean what they say."""
     errors = [
-        f"{task.corpus}, {task.task}: the calibration error, {found.error:.3f}, is "
-        f"{'' if task.main.scores.is_miscalibrated else 'not shown to be '}above that of a "
-        "calibrated model "
-        f"({found.null_mean:.3f} on average, {found.confidence:.0%} below {found.null_high:.3f})."
+        f"{task.corpus}, {task.task}: {found.error:.3f} is "
+        f"{'' if task.main.scores.is_miscalibrated else 'not shown to be '}above the error of a "
+        f"calibrated model ({found.confidence:.0%} below {found.null_high:.3f})."
         for task in evaluation.tasks
         for found in [task.main.scores.calibration]
     ]
-    return "\n\n".join(
-        [
-            prose("""
-            Of the verdicts that are given with 70%, about 70% should be right. Even the error of a
-            perfect model is above 0, as each bin holds few rows."""),
-            bullets(errors),
-        ]
-    )
+    return f"Each bin holds few rows, so that even calibrated models err:\n\n{bullets(errors)}"
 
 
 def describe_thresholds(evaluation: ClaimEvaluation) -> str:
-    """What moving the threshold does, and what became of the one that was chosen."""
-    chosen = [
-        f"{task.corpus}: the highest F1 on training rows, {task.main.threshold.f1:.3f}, is at "
-        f"{task.main.threshold.threshold:.2f}; on held-out rows this gives "
-        f"{task.main.f1_at_threshold:.3f}."
-        for task in evaluation.binary_tasks
-        if task.main.threshold is not None
-    ]
-    return "\n\n".join(
+    """What became of the threshold that was chosen."""
+    return bullets(
         [
-            prose("""
-            The threshold from which on a claim is called truthful was chosen on training rows: the
-            best value on the rows of the choice is too good to report."""),
-            bullets(chosen),
+            f"{task.corpus}: the highest F1 on training rows, {task.main.threshold.f1:.3f}, is at "
+            f"{task.main.threshold.threshold:.2f}; on held-out rows this gives "
+            f"{task.main.f1_at_threshold:.3f}."
+            for task in evaluation.binary_tasks
+            if task.main.threshold is not None
         ]
     )
 
@@ -143,38 +135,26 @@ def _columns(task: ClaimTask) -> dict[str, dict[str, str]]:
         ],
     }
     rows = {name: models[0] for name, models in candidates.items() if models}
-    right = {name: _accuracy(model) for name, model in rows.items()}
+    names = {name: rows[name].name for name in ("chosen classifier", "best baseline")}
+    right = {
+        name: f"{_accuracy(model)}" + (f", *{names[name]}*" if name in names else "")
+        for name, model in rows.items()
+    }
     if folds := main.fold_accuracies:
         mean = percent(sum(folds) / len(folds))
         right["chosen, cross-validated"] = f"{mean} ({min(folds):.1%} to {max(folds):.1%})"
     leads = {
-        name: f"{spell(points.difference, '{:+.1f}')}, p = {points.p_value:.3f}"
+        name: f"{_lead(model)}, {model.lead.p_value:.3f}"
         for name, model in rows.items()
         if model.lead is not None
-        for points in [in_points(model.lead)]
     }
-    aucs = {
-        name: str(model.scores.binary.roc.auc)
-        for name, model in rows.items()
-        if model.scores.binary is not None
-    }
-    columns = {task.task: right, f"{task.task}: chosen less it, points": leads}
-    return columns | ({"AUC": aucs} if aucs else {})
+    return {task.task: right, f"{task.task}: chosen less it (points), p": leads}
 
 
-def _lead(task: ClaimTask) -> str:
-    """Whether the chosen classifier is more accurate than the best baseline."""
-    baseline = task.best_baseline
-    assert baseline.lead is not None
-    return compare_paired(
-        f"*{task.main_model}*",
-        f"*{baseline.name}*",
-        in_points(baseline.lead),
-        above="more accurate than",
-        below="less accurate than",
-        form="{:+.1f}",
-        unit="points",
-    )
+def _lead(model: JudgedModel) -> str:
+    """How much more accurate the chosen classifier is, in points."""
+    assert model.lead is not None
+    return spell(in_points(model.lead).difference, "{:+.1f}")
 
 
 def _accuracy(model: JudgedModel) -> str:

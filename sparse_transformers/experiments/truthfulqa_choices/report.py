@@ -6,24 +6,25 @@ from sparse_transformers.experiments.truthfulqa_choices.measure import (
     UNTRAINED,
     TruthfulQAChoices,
 )
+from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.report import plural, prose, table
 from sparse_transformers.utils.verdicts import list_by_verdict, spell
 
 
 def findings(choices: TruthfulQAChoices) -> list[str]:
-    """Who puts the best answer first more often than chance does, and what the best guess does."""
+    """The trained model and the best guess beside chance."""
     mc1 = {name: means.mc1 for name, means in choices.scores.items()}
     chance = mc1.pop(CHANCE).estimate
     guesses = [name for name in mc1 if name not in (TRAINED, UNTRAINED)]
     best = max(guesses, key=lambda name: mc1[name].estimate)
     sides = list_by_verdict(
-        {f"{name} ({spell(share, '{:.1%}')})": share for name, share in mc1.items()}, chance, CHANCE
+        {f"{name} ({spell(mc1[name], '{:.1%}')})": mc1[name] for name in (TRAINED, best)},
+        chance,
+        f"chance ({chance:.1%})",
     )
     return [
-        f"A small language model and guesses choose among the answers to {choices.n_questions:,} "
-        f"questions ({choices.questions}); chance puts the best first in {chance:.1%}. {sides}",
-        f"The *{best}* is right in {mc1[best].estimate:.1%} without having read a question; no "
-        "score below that shows understanding.",
+        f"The best answer first, {choices.n_questions:,} questions ({choices.questions}): {sides} "
+        "The guess has read no question; no score below it shows understanding."
     ]
 
 
@@ -36,14 +37,11 @@ def describe_choices(choices: TruthfulQAChoices) -> str:
             A language model of bytes (width {settings.d_model},
             {plural(settings.n_layers, "layer")}, a window of {settings.window_size}) reads
             {choices.text} for {choices.train_seconds:.0f} seconds, which brings it to
-            {choices.bits_per_byte:.2f} bits per held-out byte, and prefers answers of a high
-            log-probability. MC1 asks whether the best answer comes first, MC2 how much probability
-            the true answers have together, MC3 which share of them comes before every false one.
-            The guesses know neither the question nor the world."""),
+            {choices.bits_per_byte:.2f} bits per held-out byte. MC1 asks whether the best answer
+            comes first, MC2 how much probability the true answers have, MC3
+            which share of them precedes every false one."""),
             summarise(choices),
-            prose("""
-            **Limits.** So small a model has no knowledge to be truthful with. Its scores show how
-            far wording and length alone carry."""),
+            "**Limits.** So small a model has no knowledge: only wording and length count here.",
         ]
     )
 
@@ -51,7 +49,12 @@ def describe_choices(choices: TruthfulQAChoices) -> str:
 def summarise(choices: TruthfulQAChoices) -> str:
     """All scores."""
     rows = [
-        (name, str(means.mc1), str(means.mc2), str(means.mc3))
+        (name, _cell(means.mc1), _cell(means.mc2), _cell(means.mc3))
         for name, means in choices.scores.items()
     ]
     return table(("who chooses", "MC1", "MC2", "MC3"), rows)
+
+
+def _cell(score: Interval) -> str:
+    """A score, with its limits where it varies over the questions."""
+    return spell(score) if score.low < score.high else f"{score.estimate:.3f}"

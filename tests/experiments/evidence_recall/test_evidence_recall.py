@@ -7,7 +7,6 @@ import pytest
 import torch
 from example_patterns import SINGLE_PATTERNS
 
-from sparse_transformers.experiments.evidence_recall.documents import VOCABULARY, make_documents
 from sparse_transformers.experiments.evidence_recall.figures import (
     draw_reach,
     draw_recall,
@@ -47,6 +46,7 @@ from sparse_transformers.experiments.evidence_recall.report import (
 )
 from sparse_transformers.models.attention_patterns import Causal, LocalWindow
 from sparse_transformers.models.sparse_transformer import SparseTransformer
+from sparse_transformers.utils.datasets.evidence_documents import VOCABULARY, make_documents
 from sparse_transformers.utils.records import from_json, to_json
 
 # Long enough to learn the verdict in short documents, and for windows to fail in longer ones.
@@ -250,8 +250,8 @@ BASIC = [
 def test_report_says_what_the_numbers_say():
     top_k, window = findings(made_up(BASIC))
     assert "97.0% [91.5%, 99.0%] right verdicts at 64 tokens; all pairs give 100.0%" in top_k
-    assert "right in 99.0% [94.6%, 99.8%] of the claims whose fact it covers, 50.0%" in window
-    assert "and 52.0% [42.3%, 61.5%] where it is out of reach." in window
+    assert "right in 99.0% [94.6%, 99.8%] where it covers the fact, 50.0%" in window
+    assert "and 52.0% [42.3%, 61.5%] out of reach." in window
     text = describe_recall(made_up(BASIC))
     assert "32 tokens away or farther: Not shown to differ from a guess: local window." in text
     assert "other tokens are used beyond a guess by: none." in describe_reach(made_up(BASIC))

@@ -84,15 +84,14 @@ def test_top_k_is_held_against_all_pairs_at_the_greatest_length():
     assert "exact top-k gives 80.0% [71.1%, 86.7%] right verdicts at 64 tokens" in top_k
     assert "all pairs give 98.0% [" in top_k
     table = describe_recall(made_up(BASIC[:4]))
-    assert re.search(r"\| exact top-k .* 97\.0% \[.*\] \| 80\.0% \[", table)
-    assert re.search(r"\| dense .* 100\.0% \[.*\] \| 98\.0% \[", table)
+    assert re.search(r"\| exact top-k .* \| 97\.0% \| 80\.0% \|", table)
+    assert re.search(r"\| dense .* \| 100\.0% \| 98\.0% \|", table)
 
 
 def test_window_is_told_by_what_it_reaches():
     assert findings(made_up())[1] == (
-        "The local window is right in 99.0% [94.6%, 99.8%] of the claims whose fact it covers, "
-        "50.0% [40.4%, 59.6%] where the fact is one window further and 52.5% [41.7%, 63.1%] "
-        "where it is out of reach."
+        "The local window is right in 99.0% [94.6%, 99.8%] where it covers the fact, "
+        "50.0% [40.4%, 59.6%] one window further and 52.5% [41.7%, 63.1%] out of reach."
     )
 
 

@@ -189,27 +189,35 @@ def made_up(trained: float, **guesses: float) -> TruthfulQAChoices:
 @pytest.mark.parametrize(
     ("trained", "verdict"),
     [
-        (0.36, "Above chance: trained model (36.0% [26.0%, 46.0%])"),
-        (0.35, "Not shown to differ from chance: trained model (35.0% [25.0%, 45.0%])"),
-        (0.25, "Not shown to differ from chance: trained model (25.0% [15.0%, 35.0%])"),
-        (0.15, "Not shown to differ from chance: trained model (15.0% [5.0%, 25.0%])"),
-        (0.14, "Below chance: trained model (14.0% [4.0%, 24.0%])"),
+        (0.36, "Above chance (25.0%): trained model (36.0% [26.0%, 46.0%])"),
+        (0.35, "Not shown to differ from chance (25.0%): trained model (35.0% [25.0%, 45.0%])"),
+        (0.25, "Not shown to differ from chance (25.0%): trained model (25.0% [15.0%, 35.0%])"),
+        (0.15, "Not shown to differ from chance (25.0%): trained model (15.0% [5.0%, 25.0%])"),
+        (0.14, "Below chance (25.0%): trained model (14.0% [4.0%, 24.0%])"),
     ],
 )
 def test_findings_call_chance_what_the_interval_holds(trained, verdict):
-    first, _ = findings(made_up(trained))
-    assert "1,234 questions (riddles); chance puts the best first in 25.0%." in first
-    assert verdict in first
-    assert first.count("trained model (") == 2  # and the untrained one
+    (found,) = findings(made_up(trained))
+    assert found.startswith("The best answer first, 1,234 questions (riddles): ")
+    assert verdict in found
+    assert "untrained" not in found
 
 
-def test_findings_name_the_best_guess_but_never_chance_or_a_model():
-    sentence = "The *guess: {}* is right in {:.1%} without having read a question"
-    assert sentence.format("negated answer", 0.45) in findings(made_up(0.6))[1]
-    better = {"longest answer": 0.5}
-    assert sentence.format("longest answer", 0.5) in findings(made_up(0.3, **better))[1]
-    worse = {"negated answer": 0.2, "longest answer": 0.1}
-    assert sentence.format("negated answer", 0.2) in findings(made_up(0.3, **worse))[1]
+@pytest.mark.parametrize(
+    ("guesses", "said"),
+    [
+        ({}, "Above chance (25.0%): guess: negated answer (45.0% [35.0%, 55.0%])"),
+        ({"longest answer": 0.5}, "guess: longest answer (50.0% [40.0%, 60.0%])"),
+        (
+            {"negated answer": 0.2, "longest answer": 0.1},
+            "guess: negated answer (20.0% [10.0%, 30.0%])",
+        ),
+    ],
+)
+def test_findings_name_the_best_guess_but_never_another(guesses, said):
+    (found,) = findings(made_up(0.3, **guesses))
+    assert said in found
+    assert found.count("guess: ") == 1
 
 
 def test_words_tell_what_was_trained_and_asked():
@@ -230,6 +238,12 @@ def test_table_holds_all_that_chose(describe):
     ]
     trained = "0.300 [0.200, 0.400] | 0.350 [0.250, 0.450] | 0.370 [0.270, 0.470]"
     assert rows[0] == f"| trained model | {trained} |"
+
+
+def test_a_score_that_never_varies_has_no_limits():
+    same = Interval(0.25, 0.25, 0.25)
+    choices = replace(made_up(0.3), scores={"chance": McMeans(same, same, same)})
+    assert "| chance | 0.250 | 0.250 | 0.250 |" in summarise(choices)
 
 
 def test_figure_draws_the_scores_and_chance_as_a_line():

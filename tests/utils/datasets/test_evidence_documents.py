@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_transformers.experiments.evidence_recall.documents import (
+from sparse_transformers.utils.datasets.evidence_documents import (
     CITIES,
     FILLER,
     NAMES,

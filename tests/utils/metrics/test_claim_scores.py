@@ -10,7 +10,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from sparse_transformers.experiments.truthfulness_evaluation.scores import score_claims
+from sparse_transformers.utils.metrics.claim_scores import score_claims
 
 
 def guesses(n_classes, n=300, seed=0):
