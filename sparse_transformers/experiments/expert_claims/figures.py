@@ -87,8 +87,8 @@ def plot_leads(corpus: ExpertClaimsCorpus, measure: str, ax: Axes | None = None)
     ax.axvline(0, color="black", linewidth=1)
     for place, lead in enumerate(leads.values()):
         text = f"{spell(lead.difference, '{:+.3f}')}, p = {lead.p_value:.3f}"
-        above = (lead.difference.estimate, place - 0.15)
-        ax.text(*above, text, fontsize=7, ha="center", va="bottom", backgroundcolor="white")
+        above, box = (lead.difference.estimate, place - 0.15), {"fc": "white", "lw": 0, "pad": 0}
+        ax.text(*above, text, fontsize=7, ha="center", va="bottom", bbox=box)
     sides = [f"{name}: {verdict(gap)}" for name, gap in gaps.items()]
     finish(ax, f"experts less {', '.join(sides)}", MEASURES[measure][1], "", grid="x")
     ax.title.set_fontsize(8.5)
