@@ -20,7 +20,7 @@ demo: $(INSTALLED) ## run the tour: figures and report go to outputs/
 	@$(BIN)/python demo.py $(ARGS)
 
 test: $(INSTALLED) ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(INSTALLED) ## look for mistakes of format, style and type
 	@$(BIN)/ruff format --check .
