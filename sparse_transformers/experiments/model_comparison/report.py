@@ -23,10 +23,9 @@ DISTURBED = 1.5
 def findings(comparison: ModelComparison) -> list[str]:
     """Which model has learned more in the same time."""
     settings = comparison.settings
-    when = f"After {settings.seconds:g} s of training ({plural(settings.n_seeds, 'seed')})"
-    return [
+    gaps = [
         compare(
-            f"{when}, the loss of the *{label}* model",
+            f"the loss of the *{label}* model",
             "that of the dense one",
             gap,
             above="higher than",
@@ -35,6 +34,8 @@ def findings(comparison: ModelComparison) -> list[str]:
         )
         for label, gap in comparison.gaps().items()
     ]
+    when = f"After {settings.seconds:g} s of training ({plural(settings.n_seeds, 'seed')})"
+    return [f"{when}: {found[0].lower()}{found[1:]}" for found in gaps]
 
 
 def describe_comparison(comparison: ModelComparison) -> str:
