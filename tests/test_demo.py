@@ -134,6 +134,7 @@ def forbid_running(monkeypatch):
     monkeypatch.setattr(demo, "SECTIONS", [replace(each, run=reached) for each in demo.SECTIONS])
 
 
+@pytest.mark.timeout(400)  # all sections in one test: over a minute on a busy machine
 def test_smoke_writes_every_promised_file(tmp_path, small_sections, capsys):
     assert demo.main(["--preset", "smoke", "--output", str(tmp_path), "--seed", "3"]) == 0
 
