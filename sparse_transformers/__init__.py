@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparse_transformers.claims.answer_scores import answer_log_probabilities
 from sparse_transformers.demos.attention_pattern_generator import AttentionPatternGenerator
+from sparse_transformers.demos.local_sparse_attention import LocalSparseAttention
 from sparse_transformers.demos.sparse_attention_demo import SparseAttentionDemo
 from sparse_transformers.efficiency.costs import AttentionCost, attention_cost
 from sparse_transformers.interpretability.causality import LeakReport, find_future_leak
@@ -41,7 +42,6 @@ from sparse_transformers.models.experts.layer import (
 from sparse_transformers.models.experts.router import Router, TokenChoiceRouter
 from sparse_transformers.models.experts.routers import ROUTERS, make_router
 from sparse_transformers.models.experts.routing import Routing
-from sparse_transformers.models.local_sparse_attention import LocalSparseAttention
 from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock

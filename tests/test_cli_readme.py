@@ -59,8 +59,9 @@ def test_best_case_stands_beside_the_rival_in_the_same_case(recorded):
         and (row["pattern"], row["seq_len"]) == (best["pattern"], best["seq_len"])
     ]
     highlight = next(command.recorded_benchmarks(recorded)).highlight
-    assert highlight.found == f"{best['speedup']:.2f}×"
-    assert highlight.beside == f"FlexAttention (compiled): {rival['speedup']:.2f}×"
+    assert highlight.found.startswith(f"{best['speedup']:.2f}× ({best['median_ms']:,.0f} ms, ")
+    assert highlight.found.endswith(f" to {best['upper_quartile_ms']:,.0f})")
+    assert highlight.beside.startswith(f"FlexAttention (compiled): {rival['speedup']:.2f}× (")
     assert f"causal {best['pattern']}, {best['seq_len']:,} positions" in highlight.question
 
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from sparse_transformers.demos.local_sparse_attention import LocalSparseAttention
 from sparse_transformers.models.attention_patterns import LocalWindow
 from sparse_transformers.models.attention_reference import reference_attention
-from sparse_transformers.models.local_sparse_attention import LocalSparseAttention
 
 
 def heads(n=3, positions=9):
