@@ -42,7 +42,9 @@ from sparse_transformers.models.experts.layer import (
 from sparse_transformers.models.experts.router import Router, TokenChoiceRouter
 from sparse_transformers.models.experts.routers import ROUTERS, make_router
 from sparse_transformers.models.experts.routing import Routing
+from sparse_transformers.models.pattern_base import PerSequence
 from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
+from sparse_transformers.models.sequence_patterns import Documents
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
@@ -141,6 +143,7 @@ __all__ = [
     "DatasetAnalyzer",
     "Dense",
     "DilatedWindow",
+    "Documents",
     "ExpertLoadBalancer",
     "ExpertRouter",
     "ExpertRouterDemo",
@@ -155,6 +158,7 @@ __all__ = [
     "MoEOutput",
     "NextByteTask",
     "PerHead",
+    "PerSequence",
     "RandomSparse",
     "Router",
     "Routing",

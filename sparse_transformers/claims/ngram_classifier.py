@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_dropout, check_input_ids, check_whole
-from sparse_transformers.models.padding import real_lengths
+from sparse_transformers.models.padding import find_padding
 
 MULTIPLIER = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number: odd
 
@@ -101,15 +101,16 @@ class NGramClassifier(nn.Module):
 
         Args:
             input_ids: token ids; those of a field are consecutive.
-            attention_mask: True for real tokens, padding on the right; None if all are real.
+            attention_mask: True for real tokens, False for padding; None if all are real.
 
         Raises:
-            ValueError: ids that are not whole numbers below `vocab_size`, or a mask that does not
-                pad on the right.
+            ValueError: ids that are not whole numbers below `vocab_size`, or a mask of another
+                form.
         """
         check_input_ids(input_ids, self.config.vocab_size)
-        if attention_mask is not None:
-            real_lengths(attention_mask)
+        padding = find_padding(input_ids, attention_mask)
+        if padding is not None:
+            input_ids, attention_mask = padding.to_front(input_ids), padding.is_token
         fields = self._fields(input_ids, attention_mask)  # (batch, seq, fields)
         rows = hash_ngrams(
             input_ids, fields.argmax(-1), max_n=self.config.max_n, n_buckets=self.config.n_buckets

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import Backend, sparse_attention
 from sparse_transformers.models.attention_patterns import LocalWindow
-from sparse_transformers.models.padding import real_lengths
+from sparse_transformers.models.padding import check_mask
 
 
 class LocalSparseAttention(nn.Module):
@@ -47,15 +47,11 @@ class LocalSparseAttention(nn.Module):
             q: Queries (batch, heads, queries, dim).
             k: Keys (batch, heads, keys, dim).
             v: Values, with the shape of the keys.
-            mask: True for real keys (batch, keys), padding on the right. All are real by default.
+            mask: True for real keys (batch, keys), False for padding. All are real by default.
 
         Raises:
             ValueError: Shapes that do not fit, or a mask of another form.
         """
-        if mask is not None and mask.shape != (k.shape[0], k.shape[2]):
-            raise ValueError(
-                f"mask must be (batch, keys), {(k.shape[0], k.shape[2])}, got {tuple(mask.shape)}"
-            )
         return sparse_attention(
             q,
             k,
@@ -63,5 +59,5 @@ class LocalSparseAttention(nn.Module):
             self.pattern,
             causal=self.causal,
             backend=self.backend,
-            key_lengths=None if mask is None else real_lengths(mask),
+            key_mask=None if mask is None else check_mask(mask, (k.shape[0], k.shape[2])),
         )

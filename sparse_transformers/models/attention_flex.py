@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+from sparse_transformers.models.byte_cache import ByteCache
+from sparse_transformers.models.pattern_base import AttentionPattern, PerHead, PerSequence
+from sparse_transformers.models.rule_values import content_of
 
 BLOCK_SIZE = 128  # FlexAttention's own default; its kernels are tuned for it
 
@@ -21,13 +23,11 @@ def flex_applies(
     key: Tensor,
     value: Tensor,
     pattern: AttentionPattern,
-    key_lengths: Tensor | None,
 ) -> bool:
     """Whether FlexAttention's CUDA kernel supports such a problem."""
     return (
         query.is_cuda
-        and key_lengths is None
-        and not isinstance(pattern, PerHead)
+        and not isinstance(pattern, PerHead | PerSequence)
         and query.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and all(dim >= 16 and dim & (dim - 1) == 0 for dim in (query.shape[-1], value.shape[-1]))
     )
@@ -39,7 +39,6 @@ def flex_backend(
     value: Float[Tensor, "batch kv_heads keys value_dim"],
     pattern: AttentionPattern,
     scale: float | None,
-    key_lengths: Int[Tensor, "batch"] | None,
 ) -> tuple[
     Float[Tensor, "batch heads queries value_dim"],
     Float[Tensor, "batch heads queries"],
@@ -47,13 +46,14 @@ def flex_backend(
     """Output and log-sum-exp from compiled FlexAttention.
 
     Raises:
-        ValueError: Padded batches or patterns of their own for single heads, which "tiled" offers,
-            or gradients on a device where FlexAttention has none.
+        ValueError: Patterns of their own for single heads or sequences, padded batches among them,
+            which "tiled" offers, or gradients on a device where FlexAttention has none.
     """
-    if key_lengths is not None:
-        raise ValueError("backend 'flex' does not take key_lengths; use 'tiled'")
-    if isinstance(pattern, PerHead):
-        raise ValueError("backend 'flex' does not take PerHead patterns; use 'tiled'")
+    if isinstance(pattern, PerHead | PerSequence):
+        raise ValueError(
+            "backend 'flex' takes one pattern for all heads and sequences, without padding; "
+            f"use 'tiled' for {type(pattern).__name__}"
+        )
     needs_grad = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     if needs_grad and not query.is_cuda:
         raise ValueError(f"backend 'flex' has no gradients on {query.device.type}; use 'tiled'")
@@ -75,8 +75,16 @@ def _compiled() -> Any:
     return torch.compile(flex_attention)
 
 
-@lru_cache(maxsize=64)
+_BLOCK_MASKS: ByteCache[BlockMask] = ByteCache(
+    256 << 20,
+    lambda mask: sum(x.nbytes for x in mask.as_tuple() if isinstance(x, Tensor)),
+)
+
+
 def _block_mask(
     pattern: AttentionPattern, q_len: int, k_len: int, device: torch.device
 ) -> BlockMask:
-    return pattern.layout(q_len, k_len, BLOCK_SIZE).to_block_mask(device)
+    return _BLOCK_MASKS.get(
+        (content_of(pattern), q_len, k_len, device),
+        lambda: pattern.layout(q_len, k_len, BLOCK_SIZE).to_block_mask(device),
+    )

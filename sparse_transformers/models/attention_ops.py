@@ -4,13 +4,19 @@ import math
 from typing import Literal, get_args, overload
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from sparse_transformers.models.attention_patterns import Dense
 from sparse_transformers.models.attention_reference import reference_attention
-from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
+from sparse_transformers.models.pattern_base import (
+    AttentionPattern,
+    Causal,
+    PerHead,
+    PerSequence,
+)
+from sparse_transformers.models.sequence_patterns import real_keys
 from sparse_transformers.models.tiled.function import tiled_attention
 
 Backend = Literal["auto", "reference", "tiled", "flex"]
@@ -30,6 +36,7 @@ def sparse_attention(
     scale: float | None = ...,
     backend: Backend = ...,
     key_lengths: Tensor | None = ...,
+    key_mask: Tensor | None = ...,
     return_lse: Literal[False] = ...,
 ) -> Tensor: ...
 
@@ -45,6 +52,7 @@ def sparse_attention(
     scale: float | None = ...,
     backend: Backend = ...,
     key_lengths: Tensor | None = ...,
+    key_mask: Tensor | None = ...,
     return_lse: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...
 
@@ -59,6 +67,7 @@ def sparse_attention(
     scale: float | None = None,
     backend: Backend = "auto",
     key_lengths: Int[Tensor, "batch"] | None = None,
+    key_mask: Bool[Tensor, "batch keys"] | None = None,
     return_lse: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Softmax attention over the pairs that `pattern` allows, at the cost of its tiles.
@@ -78,7 +87,8 @@ def sparse_attention(
         key: (batch, kv_heads, keys, dim). Fewer key heads than query heads means grouped queries:
             each key head belongs to `heads / kv_heads` neighbouring query heads.
         value: (batch, kv_heads, keys, value_dim). `value_dim` may differ from `dim`.
-        pattern: The rule; `PerHead` needs one pattern for every query head.
+        pattern: The rule; `PerHead` needs one pattern for every query head, `PerSequence` one for
+            every element of the batch.
         causal: Forbid later keys as well: the same as `pattern & Causal()`.
         scale: Factor on the scores, 1 / sqrt(dim) by default.
         backend: "reference" makes all scores; "tiled" visits the tiles, on any device; "flex" runs
@@ -87,6 +97,8 @@ def sparse_attention(
             never falls back to another.
         key_lengths: For padded batches, the number of real keys of each element (batch,); no
             query attends to the keys behind them.
+        key_mask: For padding anywhere, True for the real keys (batch, keys); no query attends to
+            the others. Positions count the padding too.
         return_lse: Whether to return the log-sum-exp of the scores too, in nats; it is -inf for a
             query without a key.
 
@@ -97,12 +109,16 @@ def sparse_attention(
     Raises:
         ValueError: Shapes, devices, types, lengths or names that do not fit.
     """
-    _check(query, key, value, pattern, scale, backend, key_lengths)
+    _check(query, key, value, pattern, scale, backend)
+    _check_padding(query.shape[0], key.shape[2], key_lengths, key_mask)
+    padding = real_keys(key.shape[2], key_lengths, key_mask)
+    if padding is not None:
+        pattern = pattern & padding
     if causal:
         pattern = pattern & Causal()
     if backend == "auto":
         form = _dense_form(pattern, query, key)
-        if form is not None and key_lengths is None and not return_lse:
+        if form is not None and not return_lse:
             return scaled_dot_product_attention(
                 query,
                 key,
@@ -111,19 +127,16 @@ def sparse_attention(
                 scale=scale,
                 enable_gqa=query.shape[1] != key.shape[1],
             )
-        backend = _choose_backend(query, key, value, pattern, key_lengths)
+        backend = _choose_backend(query, key, value, pattern)
     if backend == "reference":
-        output, lse, _ = reference_attention(
-            query, key, value, pattern, scale=scale, key_lengths=key_lengths
-        )
+        output, lse, _ = reference_attention(query, key, value, pattern, scale=scale)
     elif backend == "tiled":
-        lengths = None if key_lengths is None else tuple(key_lengths.tolist())
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        output, lse = tiled_attention(query, key, value, pattern, scale, lengths)
+        output, lse = tiled_attention(query, key, value, pattern, scale)
     else:
         from sparse_transformers.models.attention_flex import flex_backend
 
-        output, lse = flex_backend(query, key, value, pattern, scale, key_lengths)
+        output, lse = flex_backend(query, key, value, pattern, scale)
     return (output, lse) if return_lse else output
 
 
@@ -141,17 +154,13 @@ def _dense_form(
 
 
 def _choose_backend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    pattern: AttentionPattern,
-    key_lengths: Tensor | None,
+    query: Tensor, key: Tensor, value: Tensor, pattern: AttentionPattern
 ) -> Backend:
     if query.device.type != "cuda":
         return "tiled"
     from sparse_transformers.models.attention_flex import flex_applies
 
-    return "flex" if flex_applies(query, key, value, pattern, key_lengths) else "tiled"
+    return "flex" if flex_applies(query, key, value, pattern) else "tiled"
 
 
 def _check(
@@ -161,7 +170,6 @@ def _check(
     pattern: AttentionPattern,
     scale: float | None,
     backend: str,
-    key_lengths: Tensor | None,
 ) -> None:
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -203,13 +211,32 @@ def _check(
         raise ValueError(
             f"query must not have more positions than key ({key.shape[2]}), got {q_len}"
         )
-    if isinstance(pattern, PerHead) and len(pattern.patterns) != heads:
+    single = pattern
+    if isinstance(pattern, PerSequence):
+        single = pattern.patterns[0]
+        if len(pattern.patterns) != batch:
+            raise ValueError(
+                f"pattern must have one entry for each of the {batch} sequences, "
+                f"got {len(pattern.patterns)}"
+            )
+    if isinstance(single, PerHead) and len(single.patterns) != heads:
         raise ValueError(
-            f"pattern must have one entry for each of the {heads} heads, "
-            f"got {len(pattern.patterns)}"
+            f"pattern must have one entry for each of the {heads} heads, got {len(single.patterns)}"
         )
     if scale is not None and not math.isfinite(scale):
         raise ValueError(f"scale must be finite, got {scale}")
+
+
+def _check_padding(
+    batch: int, k_len: int, key_lengths: Tensor | None, key_mask: Tensor | None
+) -> None:
+    if key_mask is not None:
+        is_mask = isinstance(key_mask, Tensor) and key_mask.dtype == torch.bool
+        if not is_mask or key_mask.shape != (batch, k_len):
+            raise ValueError(
+                "key_mask must be a tensor of truth values for the batch and the keys, "
+                f"{(batch, k_len)}, got {key_mask!r}"
+            )
     if key_lengths is not None:
         whole_numbers = isinstance(key_lengths, Tensor) and key_lengths.dtype in _WHOLE_NUMBERS
         if not whole_numbers or key_lengths.shape != (batch,):
@@ -217,8 +244,7 @@ def _check(
                 f"key_lengths must be a tensor of {batch} whole numbers, one for each batch "
                 f"element, got {key_lengths!r}"
             )
-        if int(key_lengths.min()) < 0 or int(key_lengths.max()) > key.shape[2]:
+        if int(key_lengths.min()) < 0 or int(key_lengths.max()) > k_len:
             raise ValueError(
-                f"key_lengths must be between 0 and the {key.shape[2]} keys, "
-                f"got {key_lengths.tolist()}"
+                f"key_lengths must be between 0 and the {k_len} keys, got {key_lengths.tolist()}"
             )

@@ -250,7 +250,7 @@ class BlockSparse(AttentionPattern):
     depends on `seed` and on the block's place, and not on the length of the sequence.
 
     >>> import sparse_transformers as st
-    >>> st.BlockSparse(64, sparsity=0.9).layout(512).to_dense()
+    >>> st.BlockSparse(64, sparsity=0.9).layout(512, block_size=64).to_dense()
     tensor([[2, 0, 0, 0, 0, 0, 2, 0],
             [0, 2, 0, 0, 0, 0, 0, 0],
             [0, 0, 2, 0, 0, 0, 0, 0],
@@ -314,7 +314,7 @@ class RandomSparse(AttentionPattern):
     >>> import sparse_transformers as st
     >>> layout = st.RandomSparse(sparsity=0.9).layout(512)
     >>> layout.n_tiles, round(layout.fill, 2)
-    (64, 0.1)
+    (256, 0.1)
 
     Args:
         sparsity: Probability that a pair is skipped, from 0 (dense) to 1 (itself only).
@@ -473,7 +473,7 @@ class BigBird(AttentionPattern):
 
     >>> import sparse_transformers as st
     >>> pattern = st.BigBird(block_size=64)
-    >>> pattern.layout(512).to_dense()
+    >>> pattern.layout(512, block_size=64).to_dense()
     tensor([[2, 2, 2, 2, 2, 2, 2, 2],
             [2, 2, 2, 0, 0, 0, 0, 0],
             [2, 2, 2, 2, 0, 0, 0, 0],

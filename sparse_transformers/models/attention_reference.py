@@ -8,7 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sparse_transformers.models.pattern_base import AttentionPattern, Causal
+from sparse_transformers.models.pattern_base import (
+    AttentionPattern,
+    Causal,
+    PerHead,
+    PerSequence,
+)
+from sparse_transformers.models.sequence_patterns import real_keys
 
 
 def reference_attention(
@@ -20,6 +26,7 @@ def reference_attention(
     causal: bool = False,
     scale: float | None = None,
     key_lengths: Int[Tensor, "batch"] | None = None,
+    key_mask: Bool[Tensor, "batch keys"] | None = None,
     selected: Bool[Tensor, "batch heads queries keys"] | None = None,
 ) -> tuple[
     Float[Tensor, "batch heads queries value_dim"],
@@ -46,6 +53,7 @@ def reference_attention(
         causal: Forbid later keys as well: the same as `pattern & Causal()`.
         scale: Factor on the scores, 1 / sqrt(dim) by default.
         key_lengths: For padded batches, the number of real keys of each element (batch,).
+        key_mask: True for real keys (batch, keys), wherever the padding is.
         selected: Mask (batch, heads, queries, keys); False forbids a pair that the pattern allows
             (see `selection_mask`). None forbids nothing.
 
@@ -58,8 +66,8 @@ def reference_attention(
     q_len, k_len, dim = query.shape[2], key.shape[2], query.shape[3]
     groups = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-    allowed = visible_pairs(pattern & Causal() if causal else pattern, q_len, k_len, key_lengths)
-    allowed = allowed.to(query.device)
+    rule = pattern & Causal() if causal else pattern
+    allowed = visible_pairs(rule, q_len, k_len, key_lengths, key_mask).to(query.device)
     if selected is not None:
         allowed = allowed & selected
 
@@ -82,11 +90,13 @@ def visible_pairs(
     q_len: int,
     k_len: int,
     key_lengths: Int[Tensor, "batch"] | None = None,
+    key_mask: Bool[Tensor, "batch keys"] | None = None,
 ) -> Bool[Tensor, "batch heads queries keys"]:
-    """The mask as (batch or 1, heads or 1, queries, keys), without keys past the end."""
+    """The mask as (batch or 1, heads or 1, queries, keys), without padding."""
+    padding = real_keys(k_len, key_lengths, key_mask)
+    pattern = pattern if padding is None else pattern & padding
     allowed = pattern.mask(q_len, k_len)
-    allowed = allowed[None] if allowed.ndim == 3 else allowed[None, None]
-    if key_lengths is not None:
-        real = torch.arange(k_len) < key_lengths.cpu()[:, None]
-        allowed = allowed & real[:, None, None, :]
-    return allowed
+    single = pattern.patterns[0] if isinstance(pattern, PerSequence) else pattern
+    if not isinstance(pattern, PerSequence):
+        allowed = allowed[None]
+    return allowed if isinstance(single, PerHead) else allowed[:, None]

@@ -6,11 +6,10 @@ full. Building it evaluates the rule on candidate tiles only: if the pattern has
 time and memory are proportional to the number of tiles and not to the number of pairs.
 """
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,26 +17,19 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-logger = logging.getLogger(__name__)
+from sparse_transformers.models.rule_values import PositionRule, Ranges, on_device
 
+Value = TypeVar("Value")
+
+CPU = torch.device("cpu")
+"""Layouts are made and kept there; as a context, it is where new tensors go by default."""
 FULL_TILE = -1
+CPU_BLOCK_SIZE, CUDA_BLOCK_SIZE = 32, 64
+"""Edge of a tile of the kernel. Small tiles waste less at the edges of a window; large ones run
+faster, on a GPU above all."""
 PAIRS_PER_CHUNK = 1 << 18  # the rule's intermediate results then stay in the cache
 CANDIDATES_PER_CHUNK = 1 << 20
 MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; more are made when visited
-
-Positions = Any  # an int, or an integer tensor of any shape that broadcasts
-Ranges = list[tuple[Positions, Positions]]
-
-
-@runtime_checkable
-class PositionRule(Protocol):
-    """The methods of a pattern that a layout calls; see `AttentionPattern`."""
-
-    def allows(self, query: Positions, key: Positions) -> Any:
-        """Whether position `query` may attend to position `key`."""
-
-    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
-        """Ranges of keys that hold all which queries `first..last` may attend to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +70,7 @@ class BlockLayout:
     mask_ids: Int[Tensor, "tiles"]
     masks: Bool[Tensor, "masks block block"] | None = field(repr=False)
     allowed_pairs: int
+    _derived: dict[Hashable, tuple[Any, int]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -107,7 +100,9 @@ class BlockLayout:
     @cached_property
     def tile_rows(self) -> Int[Tensor, "tiles"]:
         """The row of every tile."""
-        return torch.repeat_interleave(torch.arange(self.n_rows), self.row_starts.diff())
+        return torch.repeat_interleave(
+            torch.arange(self.n_rows, device=CPU), self.row_starts.diff()
+        )
 
     @property
     def computed_pairs(self) -> int:
@@ -130,22 +125,47 @@ class BlockLayout:
     def tile_masks(self, tiles: Int[Tensor, "n"]) -> Bool[Tensor, "n block block"]:
         """The masks of the given tiles, True where a pair may be attended to.
 
-        Keys past the end are False. Queries past the end follow the rule; a kernel skips them.
+        Keys past the end are False. Queries past the end repeat the last one; a kernel skips them.
         """
         if self.masks is not None:
             table = torch.cat([self.masks, self.masks.new_ones(1, *self.masks.shape[1:])])
             return table[self.mask_ids[tiles]]
-        return evaluate_tiles(
-            self.pattern,
-            self.tile_rows[tiles] * self.block_size + self.k_len - self.q_len,
-            self.columns[tiles] * self.block_size,
-            self.block_size,
-            self.k_len,
-        )
+        with CPU:
+            return evaluate_tiles(
+                self.pattern,
+                self.tile_rows[tiles] * self.block_size + self.k_len - self.q_len,
+                self.columns[tiles] * self.block_size,
+                self.block_size,
+                self.k_len,
+            )
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the index, of the masks, and of what kernels derived from them."""
+        arrays = (self.row_starts, self.columns, self.mask_ids, self.masks)
+        derived = sum(n_bytes for _, n_bytes in list(self._derived.values()))
+        return derived + sum(array.nbytes for array in arrays if array is not None)
+
+    def derive(
+        self, key: Hashable, make: Callable[[], Value], n_bytes: Callable[[Value], int]
+    ) -> Value:
+        """What a kernel makes from the layout, made once and kept as long as the layout is.
+
+        Args:
+            key: names the result.
+            make: makes it.
+            n_bytes: the memory that it takes.
+        """
+        if key not in self._derived:
+            with CPU:
+                value = make()
+            self._derived[key] = value, n_bytes(value)
+        return cast(Value, self._derived[key][0])
 
     def to_dense(self) -> Int[Tensor, "rows columns"]:
         """A small picture of the layout: 0 for an empty tile, 1 for a partial, 2 for a full one."""
-        picture = torch.zeros(self.n_rows, -(-self.k_len // self.block_size), dtype=torch.int64)
+        n_columns = -(-self.k_len // self.block_size)
+        picture = torch.zeros(self.n_rows, n_columns, dtype=torch.int64, device=CPU)
         picture[self.tile_rows, self.columns] = 1 + (self.mask_ids == FULL_TILE).long()
         return picture
 
@@ -156,9 +176,10 @@ class BlockLayout:
             device: Where the tensors of the mask are stored.
         """
         is_full = self.mask_ids == FULL_TILE
-        partial_counts, partial_columns = self._padded_rows(~is_full)
-        full_counts, full_columns = self._padded_rows(is_full)
-        offset, pattern = self.k_len - self.q_len, self.pattern
+        with CPU:
+            partial_counts, partial_columns = self._padded_rows(~is_full)
+            full_counts, full_columns = self._padded_rows(is_full)
+        offset, pattern = self.k_len - self.q_len, on_device(self.pattern, device)
 
         def mask_mod(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return pattern.allows(query + offset, key)
@@ -185,7 +206,7 @@ class BlockLayout:
 
 
 def build_layout(
-    pattern: PositionRule, q_len: int, k_len: int, block_size: int = 64
+    pattern: PositionRule, q_len: int, k_len: int, block_size: int = CPU_BLOCK_SIZE
 ) -> BlockLayout:
     """Finds the tiles that hold an allowed pair, and which of them are full.
 
@@ -200,6 +221,11 @@ def build_layout(
     """
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
+    with CPU:
+        return _build(pattern, q_len, k_len, block_size)
+
+
+def _build(pattern: PositionRule, q_len: int, k_len: int, block_size: int) -> BlockLayout:
     offset = k_len - q_len
     table: dict[bytes, int] = {}
     nothing = torch.zeros(0, dtype=torch.int64)
@@ -246,13 +272,21 @@ def evaluate_tiles(
     block_size: int,
     k_len: int,
 ) -> Bool[Tensor, "tiles block block"]:
-    """The rule on whole tiles that begin at the given positions. Keys past the end: False."""
+    """The rule on whole tiles that begin at the given positions.
+
+    The rule is not asked about positions past the end: there the keys are False, and the queries
+    repeat the last one.
+    """
     within = torch.arange(block_size)
     query = query_starts[:, None, None] + within[:, None]
     key = key_starts[:, None, None] + within
-    allowed = torch.as_tensor(pattern.allows(query, key))
-    if int(key_starts.max()) + block_size > k_len:
-        allowed = allowed & (key < k_len)
+    if int(query_starts.max()) + block_size > k_len:
+        query = query.clamp(max=k_len - 1)
+    if int(key_starts.max()) + block_size <= k_len:
+        allowed = torch.as_tensor(pattern.allows(query, key))
+    else:
+        inside = key.clamp(max=k_len - 1)
+        allowed = torch.as_tensor(pattern.allows(query, inside)) & (key < k_len)
     return allowed.broadcast_to(len(query_starts), block_size, block_size)
 
 
@@ -269,7 +303,6 @@ def _candidate_tiles(
         last = (first + block_size).clamp(max=k_len) - 1
         ranges = pattern.candidate_keys(first, last, k_len)
         if ranges is None:
-            _warn_about_probing(type(pattern).__name__)
             ranges = [(0, k_len)]
         tile_rows, tile_columns = _tiles_of_ranges(rows, ranges, k_len, block_size)
         for start in range(0, len(tile_rows), tiles_per_chunk):
@@ -319,13 +352,3 @@ def _unpack(table: dict[bytes, int], block_size: int) -> Bool[Tensor, "masks blo
     )
     masks = np.unpackbits(packed, axis=1, count=block_size**2).astype(bool)
     return torch.from_numpy(masks).view(-1, block_size, block_size)
-
-
-@lru_cache
-def _warn_about_probing(name: str) -> None:
-    """Warns once for each class of patterns that its layouts are slow to build."""
-    logger.warning(
-        "%s does not say where its keys are, so its layout tries every tile; "
-        "a `candidate_keys` method would make it fast to build",
-        name,
-    )

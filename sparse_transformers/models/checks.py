@@ -30,6 +30,13 @@ def check_heads(d_model: int, n_heads: int, n_kv_heads: int | None) -> None:
         raise ValueError(f"n_heads must be a multiple of n_kv_heads ({n_kv_heads}), got {n_heads}")
 
 
+def check_token(token: int, vocab_size: int, name: str) -> None:
+    """Raises a `ValueError` unless `token` is a whole number below the vocabulary's size."""
+    check_whole(0, **{name: token})
+    if token >= vocab_size:
+        raise ValueError(f"{name} must be below vocab_size ({vocab_size}), got {token}")
+
+
 def check_input_ids(input_ids: Integer[Tensor, "batch seq"], vocab_size: int) -> None:
     """Raises a `ValueError` unless these are whole numbers from 0 up to the vocabulary's size."""
     if input_ids.dtype == torch.bool or input_ids.is_floating_point():

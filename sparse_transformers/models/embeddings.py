@@ -3,11 +3,14 @@
 import math
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 POSITIONS = ("rotary", "learned", "sinusoidal", "none")
 """Kinds of positions: rotary ones act inside attention, the next two are added to embeddings."""
+
+FirstPosition = int | Int[Tensor, "batch"]
+"""The position of the first of several tokens: the same for all sequences, or that of each."""
 
 
 class TokenEmbedding(nn.Module):
@@ -41,21 +44,21 @@ class TokenEmbedding(nn.Module):
         self.token_dropout = nn.Dropout(token_dropout)
 
     def forward(
-        self, input_ids: Integer[Tensor, "batch seq"], first_position: int = 0
+        self, input_ids: Integer[Tensor, "batch seq"], first_position: FirstPosition = 0
     ) -> Float[Tensor, "batch seq d_model"]:
         """Embeds tokens whose first one is at `first_position`."""
         hidden = self.token(input_ids)
         if self.training and self.token_dropout.p:
             hidden = hidden * self.token_dropout(torch.ones_like(hidden[..., :1]))
-        stop = first_position + input_ids.shape[1]
+        positions = consecutive_positions(first_position, input_ids.shape[1])
         if self.position is not None:
-            self.check_length(stop)
-            hidden = hidden + self.position.weight[first_position:stop]
+            self.check_length(int(positions.max()) + 1)
+            hidden = hidden + self.position(positions.to(hidden.device))
         elif self.positions == "sinusoidal":
             # The factor makes the embeddings as large as the waves, whose amplitude is 1 (Vaswani
             # et al. 2017, arXiv:1706.03762, section 3.4).
             hidden = hidden * math.sqrt(hidden.shape[-1])
-            hidden = hidden + sinusoids(hidden.shape[-1], first_position, stop).to(hidden)
+            hidden = hidden + sinusoids(hidden.shape[-1], positions).to(hidden)
         return self.dropout(hidden)
 
     def check_length(self, seq_len: int) -> None:
@@ -75,11 +78,25 @@ def check_positions(positions: str, d_model: int) -> None:
         raise ValueError(f"d_model must be even for sinusoidal positions, got {d_model}")
 
 
-def sinusoids(d_model: int, start: int, stop: int) -> Float[Tensor, "seq d_model"]:
-    """The positions `start..stop-1` as waves: sines in even dimensions, cosines in odd ones.
+def sinusoids(
+    d_model: int, positions: Int[Tensor, "*batch seq"]
+) -> Float[Tensor, "*batch seq d_model"]:
+    """Positions as waves: sines in even dimensions, cosines in odd ones.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
     """
-    frequency = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
-    angle = torch.arange(start, stop, dtype=torch.float64)[:, None] * frequency
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+    with torch.device("cpu"):
+        frequency = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+    angle = positions[..., None].double() * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
+
+
+def consecutive_positions(first_position: FirstPosition, n: int) -> Int[Tensor, "*batch seq"]:
+    """The `n` positions from the first on, on the CPU: (seq,), or (batch, seq) if each has its own.
+
+    On the CPU, because they are few, and not every device has the float64 that waves need.
+    """
+    positions = torch.arange(n, device="cpu")
+    if isinstance(first_position, int):
+        return positions + first_position
+    return positions + first_position.cpu()[:, None]

@@ -1,10 +1,12 @@
-"""Choosing the next token from a model's logits."""
+"""Choosing the next token from a model's logits, and prompts of several lengths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sparse_transformers.models.checks import check_whole
 
@@ -84,3 +86,31 @@ def make_generator(seed: int | None, generator: torch.Generator | None) -> torch
     else:
         fresh.manual_seed(seed)
     return fresh
+
+
+def pad_prompts(
+    prompts: Sequence[Integer[Tensor, "_"]],
+) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
+    """The prompts in one tensor, filled up on the right, and which of its tokens are real.
+
+    Raises:
+        ValueError: There is no prompt, or something else than a tensor (seq,) with tokens in it.
+    """
+    for prompt in prompts:
+        if not isinstance(prompt, Tensor) or prompt.ndim != 1 or not len(prompt):
+            raise ValueError(
+                "input_ids must be a tensor (batch, seq), or a list of tensors (seq,) with at "
+                f"least one token each, got {prompt!r} among them"
+            )
+    if not prompts:
+        raise ValueError("input_ids must hold at least one prompt, got none")
+    padded = pad_sequence(list(prompts), batch_first=True).long()
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
+
+
+def cut_after(text: Int[Tensor, "seq"], eos: int | None) -> Int[Tensor, "shorter"]:
+    """The text up to its first `eos`, which is kept."""
+    if eos is None or not bool((text == eos).any()):
+        return text
+    return text[: int((text == eos).nonzero()[0]) + 1]

@@ -2,15 +2,21 @@
 
 A layer whose pattern has a `lookback` keeps no more than its window; the others keep everything.
 Tensors are (batch, positions, heads, dim) here, the order in which they are stored.
+
+Sequences of different lengths are stored with their last tokens side by side, so that the next
+tokens of all sequences are at the same place. A pattern then begins where the sequence does.
 """
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparse_transformers.models.pattern_base import AttentionPattern
+from sparse_transformers.models.embeddings import FirstPosition
+from sparse_transformers.models.padding import Padding
+from sparse_transformers.models.pattern_base import AttentionPattern, PerSequence, members_of
+from sparse_transformers.models.sequence_patterns import shifted
 from sparse_transformers.models.token_shift import LastToken
 
 KeysValues = tuple[
@@ -19,11 +25,41 @@ KeysValues = tuple[
 
 
 class _LayerCache:
-    """What the caches of all layers store: the last input token of both sub-layers."""
+    """What the caches of all layers store.
+
+    Attributes:
+        attention_input: The last token that went into the attention.
+        feed_forward_input: The last token that went into the feed-forward part.
+        starts: Where each sequence begins among the stored positions; None if all begin together.
+    """
 
     def __init__(self) -> None:
         self.attention_input = LastToken()
         self.feed_forward_input = LastToken()
+        self.starts: list[int] | None = None
+        self._lengths: Tensor | None = None
+
+    def expect(self, lengths: Int[Tensor, "batch"] | None) -> None:
+        """Says how many of the next tokens of each sequence are real; None if all are."""
+        self._lengths = lengths
+        self.attention_input.lengths = self.feed_forward_input.lengths = lengths
+
+    def rule(self, pattern: AttentionPattern) -> AttentionPattern:
+        """The pattern for the stored positions and the tokens that follow them."""
+        if self.starts is None or not any(self.starts):
+            return pattern
+        patterns = members_of(pattern, len(self.starts))
+        return PerSequence(tuple(map(shifted, patterns, self.starts)))
+
+    def _side_by_side(self, keys: Tensor, values: Tensor) -> KeysValues:
+        """New keys and values with the last real token of each sequence at the end."""
+        if self._lengths is None:
+            return keys, values
+        n_padding = keys.shape[1] - self._lengths
+        self.starts = n_padding.tolist()
+        places = torch.arange(keys.shape[1], device=keys.device) - n_padding[:, None]
+        sequences = torch.arange(len(keys), device=keys.device)[:, None]
+        return keys[sequences, places], values[sequences, places]
 
 
 class WindowCache(_LayerCache):
@@ -54,8 +90,11 @@ class WindowCache(_LayerCache):
             keys = torch.cat([self._kept[0], keys], dim=1)
             values = torch.cat([self._kept[1], values], dim=1)
         oldest = max(0, keys.shape[1] - self._n_kept)
+        stored = self._side_by_side(keys, values)
+        if self.starts is not None:
+            self.starts = [max(0, start - oldest) for start in self.starts]
         # Cloned, because a view would keep the whole prompt in memory.
-        self._kept = keys[:, oldest:].clone(), values[:, oldest:].clone()
+        self._kept = stored[0][:, oldest:].clone(), stored[1][:, oldest:].clone()
         return keys, values
 
 
@@ -84,9 +123,10 @@ class FullCache(_LayerCache):
             all_keys = self._grown(all_keys, capacity)
             all_values = self._grown(all_values, capacity)
             self._buffers = all_keys, all_values
-        all_keys[:, start:stop] = keys
-        all_values[:, start:stop] = values
+        all_keys[:, start:stop], all_values[:, start:stop] = self._side_by_side(keys, values)
         self.n_keys = stop
+        if self._lengths is not None:
+            return keys, values  # those of the first tokens, as they came
         return all_keys[:, :stop], all_values[:, :stop]
 
     def _grown(self, old: Tensor, capacity: int) -> Tensor:
@@ -113,6 +153,41 @@ class KeyValueCache:
         """How many sequences it holds, once it holds any."""
         self.n_tokens = 0
         """How many tokens the model has processed, also those no longer stored by a window."""
+        self.lengths: Tensor | None = None
+        """How many of them are real in each sequence (batch,); None if all are."""
+
+    @property
+    def next_position(self) -> FirstPosition:
+        """The position of the next token, or that of each sequence."""
+        return self.n_tokens if self.lengths is None else self.lengths
+
+    def expect(self, batch_size: int, padding: Padding | None) -> None:
+        """Takes note of the tokens that come next, the real ones first.
+
+        Raises:
+            ValueError: Another number of sequences than it holds, a sequence without a token, or
+                padding that does not come with the first tokens.
+        """
+        if self.batch_size not in (None, batch_size):
+            raise ValueError(f"the cache holds {self.batch_size} sequences, got {batch_size}")
+        if padding is not None and self.n_tokens:
+            raise ValueError(
+                "a cache takes padding with its first tokens only, "
+                f"got an attention_mask with padding after {self.n_tokens} tokens"
+            )
+        if padding is not None and not bool(padding.lengths.all()):
+            raise ValueError("a cache needs at least one real token in every sequence")
+        for layer in self.layers:
+            layer.expect(None if padding is None else padding.lengths)
+
+    def advance(self, batch_size: int, n_tokens: int, padding: Padding | None) -> None:
+        """Counts the tokens that have been processed."""
+        self.batch_size = batch_size
+        self.n_tokens += n_tokens
+        if padding is not None:
+            self.lengths = padding.lengths
+        elif self.lengths is not None:
+            self.lengths = self.lengths + n_tokens
 
     @property
     def n_bytes(self) -> int:

@@ -6,21 +6,31 @@ pairs, and what can reach what over several layers are derived from that answer,
 cannot disagree.
 """
 
+import logging
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from sparse_transformers.models.block_layout import (
-    BlockLayout,
+from sparse_transformers.models.block_layout import CPU, CPU_BLOCK_SIZE, BlockLayout, build_layout
+from sparse_transformers.models.byte_cache import ByteCache
+from sparse_transformers.models.rule_values import (
     Positions,
     Ranges,
-    build_layout,
+    content_of,
+    on_device,
+    snapshot,
 )
+
+logger = logging.getLogger(__name__)
+
+Self = TypeVar("Self", bound="AttentionPattern")
 
 
 class Interleaved(NamedTuple):
@@ -34,6 +44,15 @@ class Interleaved(NamedTuple):
 
     step: int
     pattern: "AttentionPattern"
+
+    def subsequences(self, q_len: int, k_len: int) -> Counter[tuple[int, int]]:
+        """How often a number of queries and of keys occurs among the subsequences with queries."""
+        offset, step = k_len - q_len, self.step
+        lengths = Counter(
+            (len(range((phase - offset) % step, q_len, step)), len(range(phase, k_len, step)))
+            for phase in range(min(step, k_len))
+        )
+        return Counter({(queries, keys): n for (queries, keys), n in lengths.items() if queries})
 
 
 class AttentionPattern(ABC):
@@ -58,6 +77,9 @@ class AttentionPattern(ABC):
     tensor(8)
 
     Positions count from 0. Fewer queries than keys means that the queries are the last positions.
+
+    A rule may look positions up in a tensor that it holds as a field, such as the document of each
+    token (see `Documents`). It is never asked about positions outside the sequence.
     """
 
     @abstractmethod
@@ -97,17 +119,35 @@ class AttentionPattern(ABC):
         `PerHead` puts the heads in front. Takes memory for all pairs: for reading and testing.
         """
         k_len = check_lengths(q_len, k_len)
-        query = torch.arange(k_len - q_len, k_len)[:, None]
-        key = torch.arange(k_len)[None, :]
-        return torch.as_tensor(self.allows(query, key)).broadcast_to(q_len, k_len).clone()
+        with CPU:
+            query = torch.arange(k_len - q_len, k_len)[:, None]
+            key = torch.arange(k_len)[None, :]
+            allowed = torch.as_tensor(self.to(CPU).allows(query, key))
+        return allowed.broadcast_to(q_len, k_len).clone()
 
-    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> BlockLayout:
-        """The tiles of `block_size` x `block_size` pairs that hold at least one allowed pair."""
-        return _cached_layout(self, q_len, check_lengths(q_len, k_len), block_size)
+    def layout(
+        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
+    ) -> BlockLayout:
+        """The tiles of `block_size` x `block_size` pairs that hold at least one allowed pair.
+
+        The default is the tile of the kernel on a CPU, 32; on a GPU it has 64. Where the pattern
+        consists of several `parts`, the kernel visits a layout for each of them instead of this
+        one; `attention_cost` counts these.
+        """
+        return _layout(self, q_len, check_lengths(q_len, k_len), block_size)
 
     def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
         """The exact number of allowed pairs, counted tile by tile without making the mask."""
-        return self.layout(q_len, k_len).allowed_pairs
+        k_len = check_lengths(q_len, k_len)
+        return sum(
+            count * part.pattern.layout(*lengths).allowed_pairs
+            for part in self.parts()
+            for lengths, count in part.subsequences(q_len, k_len).items()
+        )
+
+    def to(self: Self, device: torch.device | str) -> Self:
+        """The same rule with the tensors that it holds on a device."""
+        return on_device(self, device)
 
     def reach(self, seq_len: int, n_layers: int) -> Bool[Tensor, "positions positions"]:
         """Which tokens (columns) can influence which (rows) after `n_layers` layers.
@@ -173,7 +213,7 @@ class Intersection(AttentionPattern):
         left = self.left.candidate_keys(first, last, k_len)
         right = self.right.candidate_keys(first, last, k_len)
         if left is None or right is None:
-            return left if right is None else right
+            return right if left is None else left
         return [(_elementwise_max(a, c), _elementwise_min(b, d)) for a, b in left for c, d in right]
 
     @property
@@ -263,20 +303,13 @@ class PerHead(AttentionPattern):
     26
 
     Args:
-        patterns: One pattern for each query head, none of them a `PerHead`.
+        patterns: One pattern for each query head, each of them a single rule.
     """
 
     patterns: tuple[AttentionPattern, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.patterns, AttentionPattern):
-            raise ValueError(f"patterns must be a sequence of patterns, got {self.patterns!r}")
-        object.__setattr__(self, "patterns", tuple(self.patterns))
-        if not self.patterns:
-            raise ValueError("patterns must hold one pattern for each head, got none")
-        for pattern in self.patterns:
-            if not isinstance(pattern, AttentionPattern) or isinstance(pattern, PerHead):
-                raise ValueError(f"patterns must be single attention patterns, got {pattern!r}")
+        _check_members(self, "head", refused=(PerHead, PerSequence))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         raise ValueError("PerHead has one rule for each head: use one of its `patterns`")
@@ -284,7 +317,9 @@ class PerHead(AttentionPattern):
     def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "heads queries keys"]:
         return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
 
-    def layout(self, q_len: int, k_len: int | None = None, block_size: int = 64) -> BlockLayout:
+    def layout(
+        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
+    ) -> BlockLayout:
         raise ValueError("PerHead has one layout for each head: use one of its `patterns`")
 
     def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
@@ -292,14 +327,86 @@ class PerHead(AttentionPattern):
 
     @property
     def lookback(self) -> int | None:
-        bounds = [pattern.lookback for pattern in self.patterns]
-        return None if None in bounds else max(bound for bound in bounds if bound is not None)
+        return _longest_lookback(self.patterns)
 
     def _sees(self, seq_len: int) -> Bool[Tensor, "positions positions"]:
         return self.mask(seq_len).any(0)
 
     def __invert__(self) -> AttentionPattern:
         return PerHead(tuple(~pattern for pattern in self.patterns))
+
+
+@dataclass(frozen=True)
+class PerSequence(AttentionPattern):
+    """A pattern of its own for every sequence of a batch, such as its documents or its prefix.
+
+    `mask` and `allowed_pairs` cover all sequences; `layout`, `allows` and `reach` belong to the
+    single patterns.
+
+    >>> import sparse_transformers as st
+    >>> prefixes = st.PerSequence([st.Causal() | st.AttentionSinks(n) for n in (1, 3)])
+    >>> prefixes.mask(3).int()
+    tensor([[[1, 0, 0],
+             [1, 1, 0],
+             [1, 1, 1]],
+    <BLANKLINE>
+            [[1, 1, 1],
+             [1, 1, 1],
+             [1, 1, 1]]], dtype=torch.int32)
+
+    Args:
+        patterns: One pattern for each sequence; a `PerHead` among them makes all of them so.
+    """
+
+    patterns: tuple[AttentionPattern, ...]
+
+    def __post_init__(self) -> None:
+        _check_members(self, "sequence", refused=(PerSequence,))
+        heads = {len(each.patterns) for each in self.patterns if isinstance(each, PerHead)}
+        if len(heads) > 1:
+            raise ValueError(f"patterns must have as many heads as each other, got {sorted(heads)}")
+        for n_heads in heads:
+            per_head = tuple(
+                each if isinstance(each, PerHead) else PerHead((each,) * n_heads)
+                for each in self.patterns
+            )
+            object.__setattr__(self, "patterns", per_head)
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        raise ValueError("PerSequence has one rule for each sequence: use one of its `patterns`")
+
+    def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "batch *heads_q_k"]:
+        return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
+
+    def layout(
+        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
+    ) -> BlockLayout:
+        raise ValueError("PerSequence has one layout for each sequence: use one of its `patterns`")
+
+    def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
+        return sum(pattern.allowed_pairs(q_len, k_len) for pattern in self.patterns)
+
+    @property
+    def lookback(self) -> int | None:
+        return _longest_lookback(self.patterns)
+
+    def reach(self, seq_len: int, n_layers: int) -> Bool[Tensor, "positions positions"]:
+        raise ValueError("PerSequence has a reach for each sequence: use one of its `patterns`")
+
+    def __invert__(self) -> AttentionPattern:
+        return PerSequence(tuple(~pattern for pattern in self.patterns))
+
+
+def members_of(
+    pattern: AttentionPattern, n: int, several: type[PerHead] | type[PerSequence] = PerSequence
+) -> tuple[AttentionPattern, ...]:
+    """The pattern of each of `n` sequences (or heads)."""
+    return pattern.patterns if isinstance(pattern, several) else (pattern,) * n
+
+
+def same_rule(left: AttentionPattern, right: AttentionPattern) -> bool:
+    """Whether two patterns are the same, whatever they hold; see `content_of`."""
+    return left is right or content_of(left) == content_of(right)
 
 
 def check_lengths(q_len: int, k_len: int | None) -> int:
@@ -315,23 +422,41 @@ def check_lengths(q_len: int, k_len: int | None) -> int:
 def _combine(
     combination: type[Intersection] | type[Union], left: AttentionPattern, right: AttentionPattern
 ) -> AttentionPattern:
-    """Combines two patterns, head by head where either has one for each head."""
+    """Combines two patterns, one by one where either has one for each sequence or head."""
     if not isinstance(right, AttentionPattern):
         raise ValueError(f"a pattern combines with another pattern, got {right!r}")
-    if isinstance(left, PerHead) and isinstance(right, PerHead):
-        if len(left.patterns) != len(right.patterns):
-            raise ValueError(
-                "both sides must have as many heads, "
-                f"got {len(left.patterns)} and {len(right.patterns)}"
+    for several in (PerSequence, PerHead):
+        n = next((len(each.patterns) for each in (left, right) if isinstance(each, several)), None)
+        if n is not None:
+            lefts, rights = (members_of(each, n, several) for each in (left, right))
+            if len(lefts) != len(rights):
+                members = "heads" if several is PerHead else "sequences"
+                raise ValueError(
+                    f"both sides must have as many {members}, got {len(lefts)} and {len(rights)}"
+                )
+            return several(
+                tuple(_combine(combination, *pair) for pair in zip(lefts, rights, strict=True))
             )
-        pairs = list(zip(left.patterns, right.patterns, strict=True))
-    elif isinstance(left, PerHead):
-        pairs = [(pattern, right) for pattern in left.patterns]
-    elif isinstance(right, PerHead):
-        pairs = [(left, pattern) for pattern in right.patterns]
-    else:
-        return combination(left, right)
-    return PerHead(tuple(combination(a, b) for a, b in pairs))
+    return combination(left, right)
+
+
+def _check_members(
+    pattern: PerHead | PerSequence, what: str, refused: tuple[type[AttentionPattern], ...]
+) -> None:
+    """Makes the patterns a tuple, and sees to it that each of them can be a member."""
+    if isinstance(pattern.patterns, AttentionPattern) or not isinstance(pattern.patterns, Iterable):
+        raise ValueError(f"patterns must be a sequence of patterns, got {pattern.patterns!r}")
+    object.__setattr__(pattern, "patterns", tuple(pattern.patterns))
+    if not pattern.patterns:
+        raise ValueError(f"patterns must hold one pattern for each {what}, got none")
+    for each in pattern.patterns:
+        if not isinstance(each, AttentionPattern) or isinstance(each, refused):
+            raise ValueError(f"patterns must be single attention patterns, got {each!r}")
+
+
+def _longest_lookback(patterns: Iterable[AttentionPattern]) -> int | None:
+    bounds = [pattern.lookback for pattern in patterns]
+    return None if None in bounds else max(bound for bound in bounds if bound is not None)
 
 
 def _elementwise_max(a: Positions, b: Positions) -> Tensor:
@@ -342,8 +467,56 @@ def _elementwise_min(a: Positions, b: Positions) -> Tensor:
     return torch.minimum(torch.as_tensor(a), torch.as_tensor(b))
 
 
-@lru_cache(maxsize=256)
-def _cached_layout(
-    pattern: AttentionPattern, q_len: int, k_len: int, block_size: int
-) -> BlockLayout:
-    return build_layout(pattern, q_len, k_len, block_size)
+LAYOUT_CACHE: ByteCache[BlockLayout] = ByteCache(256 << 20, lambda layout: layout.n_bytes)
+
+
+def _layout(pattern: AttentionPattern, q_len: int, k_len: int, block_size: int) -> BlockLayout:
+    """The layout, made if none was made for the same rule and lengths."""
+
+    def make() -> BlockLayout:
+        # The layout keeps the numbers of this moment, whatever happens to the pattern's tensors.
+        rule = snapshot(pattern)
+        for leaf in _without_hint(rule, k_len):
+            _warn_about_probing(type(leaf))
+        return build_layout(rule, q_len, k_len, block_size)
+
+    return LAYOUT_CACHE.get((content_of(pattern), q_len, k_len, block_size), make)
+
+
+def _without_hint(pattern: AttentionPattern, k_len: int) -> list[AttentionPattern]:
+    """The rules inside a pattern because of which its layout has to try every tile."""
+    if isinstance(pattern, Complement):
+        return _without_hint(pattern.pattern, k_len)
+    if isinstance(pattern, Intersection | Union):
+        left, right = (_without_hint(each, k_len) for each in (pattern.left, pattern.right))
+        if isinstance(pattern, Union):
+            return left + right
+        # One side's hint serves both, unless it is the whole sequence, as it is for `Causal`.
+        if left and not right:
+            return left if _spans_everything(pattern.right, k_len) else []
+        if right and not left:
+            return right if _spans_everything(pattern.left, k_len) else []
+        return left + right
+    return [pattern] if _last_candidates(pattern, k_len) is None else []
+
+
+def _spans_everything(pattern: AttentionPattern, k_len: int) -> bool:
+    """Whether the hint for the last query does not rule any key out."""
+    ranges = _last_candidates(pattern, k_len)
+    return ranges is None or any(int(start) <= 0 and int(stop) >= k_len for start, stop in ranges)
+
+
+def _last_candidates(pattern: AttentionPattern, k_len: int) -> Ranges | None:
+    with CPU:
+        last = torch.tensor([k_len - 1])
+        return pattern.candidate_keys(last, last, k_len)
+
+
+@lru_cache
+def _warn_about_probing(pattern: type[AttentionPattern]) -> None:
+    """Warns once for each class of patterns that its layouts are slow to build."""
+    logger.warning(
+        "%s does not say where its keys are, so its layout tries every tile; "
+        "a `candidate_keys` method would make it fast to build",
+        pattern.__name__,
+    )

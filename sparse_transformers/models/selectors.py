@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
-from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+from sparse_transformers.models.pattern_base import AttentionPattern, PerHead, PerSequence
 
 SCORES_PER_CHUNK = 1 << 22
 """How many scores a selector holds at once: 16 MiB in single precision."""
@@ -157,15 +157,27 @@ def selection_mask(
 
 
 def is_allowed(pattern: AttentionPattern, queries: Tensor, keys: Tensor) -> Tensor:
-    """`pattern.allows`, with the heads in the third dimension from the end if it is `PerHead`."""
-    if not isinstance(pattern, PerHead):
-        return torch.as_tensor(pattern.allows(queries, keys), device=keys.device)
-    of_heads = keys.unbind(-3) if keys.ndim > 2 else [keys] * len(pattern.patterns)
+    """`pattern.allows` for (batch, heads, queries, keys), as far as the pattern tells them apart.
+
+    The keys are those of all sequences and heads, or have the two dimensions in front. A key of -1
+    stands for none.
+    """
+    if isinstance(pattern, PerSequence):
+        of_members = keys.unbind(0) if keys.ndim > 3 else [keys] * len(pattern.patterns)
+    elif isinstance(pattern, PerHead):
+        of_members = keys.unbind(-3) if keys.ndim > 2 else [keys] * len(pattern.patterns)
+    else:
+        # A rule is not asked about positions outside the sequence, and -1 is one.
+        allowed = pattern.to(keys.device).allows(queries, keys.clamp(min=0))
+        return torch.as_tensor(allowed, device=keys.device) & (keys >= 0)
     rules = [
-        torch.as_tensor(each.allows(queries, of_head), device=keys.device)
-        for each, of_head in zip(pattern.patterns, of_heads, strict=True)
+        is_allowed(each, queries, of_member)
+        for each, of_member in zip(pattern.patterns, of_members, strict=True)
     ]
-    return torch.stack(torch.broadcast_tensors(*rules), dim=-3)
+    stacked = torch.broadcast_tensors(*rules)
+    if isinstance(pattern, PerHead):
+        return torch.stack(stacked, dim=-3)
+    return torch.stack([rule if rule.ndim > 2 else rule[None] for rule in stacked])
 
 
 def _chunks(q_len: int, scores_per_query: int) -> Iterator[slice]:
@@ -177,8 +189,10 @@ def _chunks(q_len: int, scores_per_query: int) -> Iterator[slice]:
 def _last_candidate(pattern: AttentionPattern, queries: Tensor, k_len: int) -> int:
     """How many of the first keys these queries can see at most."""
     ranges = None
-    if not isinstance(pattern, PerHead):
-        ranges = pattern.candidate_keys(queries[:1], queries[-1:], k_len)
+    if not isinstance(pattern, PerHead | PerSequence):
+        with torch.device("cpu"):  # where patterns make their own tensors
+            first, last = queries[:1].cpu(), queries[-1:].cpu()
+            ranges = pattern.to("cpu").candidate_keys(first, last, k_len)
     if ranges is None:
         return k_len
     stops = [int(torch.as_tensor(stop).max()) for _, stop in ranges]

@@ -12,6 +12,7 @@ from sparse_transformers.models.key_value_cache import LayerCache
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
 from sparse_transformers.models.rotary import Rotation
 from sparse_transformers.models.selectors import Selector, allowed_selection, selection_mask
+from sparse_transformers.models.sequence_patterns import follows_previous
 from sparse_transformers.models.token_shift import previous_tokens
 
 
@@ -71,21 +72,25 @@ class SelfAttention(nn.Module):
         rotation: Rotation | None = None,
         key_lengths: Int[Tensor, "batch"] | None = None,
         cache: LayerCache | None = None,
+        pattern: AttentionPattern | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Attends from every token of `hidden`, which with a cache are the latest ones."""
-        query, key, value = self._project(hidden, rotation, cache)
+        """Attends from every token of `hidden`, which with a cache are the latest ones.
+
+        `pattern` is a rule for this call, on top of that of the layer.
+        """
+        rule = self._rule(pattern, cache)
+        query, key, value = self._project(hidden, rotation, cache, pattern)
         if self.selector is None:
             attended = sparse_attention(
                 query,
                 key,
                 value,
-                self.pattern,
-                causal=self.causal,
+                rule,
                 backend=self.backend,
                 key_lengths=key_lengths,
             )
         else:
-            selected = self._select(hidden, query, key, key_lengths)
+            selected = self._select(hidden, query, key, rule, key_lengths)
             attended = selected_attention(query, key, value, selected)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
@@ -95,18 +100,20 @@ class SelfAttention(nn.Module):
         *,
         rotation: Rotation | None = None,
         key_lengths: Int[Tensor, "batch"] | None = None,
+        pattern: AttentionPattern | None = None,
     ) -> Float[Tensor, "batch heads queries keys"]:
         """The weights that `forward` applies to the values, through the full score matrix."""
-        query, key, value = self._project(hidden, rotation, cache=None)
+        rule = self._rule(pattern)
+        query, key, value = self._project(hidden, rotation, None, pattern)
         selected = None
         if self.selector is not None:
-            selected = selection_mask(self._select(hidden, query, key, key_lengths), key.shape[2])
+            chosen = self._select(hidden, query, key, rule, key_lengths)
+            selected = selection_mask(chosen, key.shape[2])
         return reference_attention(
             query,
             key,
             value,
-            self.pattern,
-            causal=self.causal,
+            rule,
             key_lengths=key_lengths,
             selected=selected,
         )[2]
@@ -117,35 +124,51 @@ class SelfAttention(nn.Module):
         *,
         rotation: Rotation | None = None,
         key_lengths: Int[Tensor, "batch"] | None = None,
+        pattern: AttentionPattern | None = None,
     ) -> Bool[Tensor, "batch heads queries keys"]:
         """Which keys each query may attend to, as a mask."""
         batch, seq_len, _ = hidden.shape
+        rule = self._rule(pattern)
         if self.selector is not None:
-            query, key, _ = self._project(hidden, rotation, cache=None)
-            return selection_mask(self._select(hidden, query, key, key_lengths), seq_len)
-        visible = visible_pairs(self._rule(), seq_len, seq_len, key_lengths).to(hidden.device)
+            query, key, _ = self._project(hidden, rotation, None, pattern)
+            return selection_mask(self._select(hidden, query, key, rule, key_lengths), seq_len)
+        visible = visible_pairs(rule, seq_len, seq_len, key_lengths).to(hidden.device)
         return visible.expand(batch, self.n_heads, seq_len, seq_len)
 
     def _select(
-        self, hidden: Tensor, query: Tensor, key: Tensor, key_lengths: Tensor | None
+        self,
+        hidden: Tensor,
+        query: Tensor,
+        key: Tensor,
+        rule: AttentionPattern,
+        key_lengths: Tensor | None,
     ) -> Int[Tensor, "batch heads queries selected"]:
-        """The selector's choice, less what the pattern forbids."""
+        """The selector's choice, less what the rule forbids."""
         assert self.selector is not None
-        selected = self.selector.select(hidden, query, key, self._rule(), key_lengths)
-        return allowed_selection(selected, self._rule(), key.shape[2], key_lengths)
+        selected = self.selector.select(hidden, query, key, rule, key_lengths)
+        return allowed_selection(selected, rule, key.shape[2], key_lengths)
 
-    def _rule(self) -> AttentionPattern:
-        return self.pattern & Causal() if self.causal else self.pattern
+    def _rule(
+        self, pattern: AttentionPattern | None, cache: LayerCache | None = None
+    ) -> AttentionPattern:
+        """The rule of the layer, for the positions that a cache stores, and that of the call."""
+        rule = self.pattern if cache is None else cache.rule(self.pattern)
+        rule = rule if pattern is None else rule & pattern
+        return rule & Causal() if self.causal else rule
 
     def _project(
-        self, hidden: Tensor, rotation: Rotation | None, cache: LayerCache | None
+        self,
+        hidden: Tensor,
+        rotation: Rotation | None,
+        cache: LayerCache | None,
+        pattern: AttentionPattern | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values as (batch, heads, positions, dim), stored by position."""
         query = self.q_proj(hidden).unflatten(-1, (self.n_heads, self.head_dim))
         key_source = hidden
         if self.token_shift:
             memory = None if cache is None else cache.attention_input
-            key_source = previous_tokens(hidden, memory)
+            key_source = previous_tokens(hidden, memory, follows_previous(pattern, hidden))
         key = self.k_proj(key_source).unflatten(-1, (self.n_kv_heads, self.head_dim))
         value = self.v_proj(hidden).unflatten(-1, (self.n_kv_heads, self.head_dim))
         if rotation is not None:

@@ -13,6 +13,7 @@ from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.rotary import Rotation
 from sparse_transformers.models.selectors import Selector
 from sparse_transformers.models.self_attention import SelfAttention
+from sparse_transformers.models.sequence_patterns import follows_previous
 from sparse_transformers.models.token_shift import half_from_previous
 
 
@@ -95,6 +96,7 @@ class SparseTransformerBlock(nn.Module):
         cache: LayerCache | None = None,
         attention_mask: Bool[Tensor, "batch seq"] | None = None,
         input_ids: Integer[Tensor, "batch seq"] | None = None,
+        pattern: AttentionPattern | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """Applies the block.
 
@@ -105,14 +107,24 @@ class SparseTransformerBlock(nn.Module):
             cache: Keys and values of earlier tokens; grows by the new ones.
             attention_mask: True for real tokens; only experts use it, to leave out the padding.
             input_ids: Token ids; only experts use them, for routers that depend on them.
+            pattern: A rule for this call; a query sees the keys that it and the block's pattern
+                allow.
         """
         attended = self.attention(
-            self.attention_norm(hidden), rotation=rotation, key_lengths=key_lengths, cache=cache
+            self.attention_norm(hidden),
+            rotation=rotation,
+            key_lengths=key_lengths,
+            cache=cache,
+            pattern=pattern,
         )
         hidden = hidden + self.dropout(attended)
         normed = self.feed_forward_norm(hidden)
         if self.token_shift:
-            normed = half_from_previous(normed, None if cache is None else cache.feed_forward_input)
+            normed = half_from_previous(
+                normed,
+                None if cache is None else cache.feed_forward_input,
+                follows_previous(pattern, normed),
+            )
         if isinstance(self.feed_forward, MoELayer):
             update = self.feed_forward(normed, attention_mask, input_ids).hidden
         else:

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_dropout, check_whole
-from sparse_transformers.models.padding import real_lengths
+from sparse_transformers.models.padding import mean_over_real_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ class TruthfulnessHead(nn.Module):
 
         Args:
             hidden: Hidden states of the tokens.
-            attention_mask: True for real tokens, padding on the right. All are real by default.
+            attention_mask: True for real tokens, False for padding. All are real by default.
         """
         pooled = mean_over_real_tokens(hidden, attention_mask)
         return TruthfulnessOutput(
@@ -106,21 +106,3 @@ class TruthfulnessHead(nn.Module):
             confidence=self.confidence(pooled).squeeze(-1),
             pooled=pooled,
         )
-
-
-def mean_over_real_tokens(
-    hidden: Float[Tensor, "batch seq d_model"],
-    attention_mask: Bool[Tensor, "batch seq"] | None,
-) -> Float[Tensor, "batch d_model"]:
-    """The mean hidden state of each sequence, padding left out."""
-    if attention_mask is None:
-        return hidden.mean(1)
-    if attention_mask.shape != hidden.shape[:2]:
-        raise ValueError(
-            f"attention_mask must have the shape of the tokens, {tuple(hidden.shape[:2])}, "
-            f"got {tuple(attention_mask.shape)}"
-        )
-    lengths = real_lengths(attention_mask)
-    # Zeroed rather than multiplied: padding may hold anything, and 0 times inf is not 0.
-    real = hidden.masked_fill(~attention_mask.bool()[..., None], 0.0)
-    return real.sum(1) / lengths[:, None]

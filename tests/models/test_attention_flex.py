@@ -100,15 +100,19 @@ def test_uncompiled_flex_attention_on_our_block_mask_equals_the_formula(pattern,
 
 def test_flex_is_no_choice_on_a_cpu():
     tensors = Problem(LocalWindow(4), 16, 16, dim=16, value_dim=16).tensors(torch.float32)
-    assert not flex_applies(*tensors, LocalWindow(4), None)
+    assert not flex_applies(*tensors, LocalWindow(4))
 
 
 @pytest.mark.parametrize(
     ("pattern", "options", "message"),
     [
         (LocalWindow(4), {}, "'flex' has no gradients on cpu; use 'tiled'"),
-        (LocalWindow(4), {"key_lengths": torch.tensor([16])}, "'flex' does not take key_lengths"),
-        (PerHead((Dense(), Causal())), {}, "'flex' does not take PerHead patterns"),
+        (
+            LocalWindow(4),
+            {"key_lengths": torch.tensor([11])},
+            "without padding; use 'tiled' for PerSequence",
+        ),
+        (PerHead((Dense(), Causal())), {}, "use 'tiled' for PerHead"),
     ],
 )
 def test_flex_asked_for_by_name_refuses_what_it_cannot_do(pattern, options, message):

@@ -115,7 +115,7 @@ def test_layout_of_a_long_window_is_built_from_small_tensors():
         layout = (LocalWindow(window_size) & Causal()).layout(n)
 
     assert measured.elements < 4 * n
-    assert layout.n_tiles < 5 * n / 64 + 1
+    assert layout.n_tiles < 9 * n / 32 + 1
     with LargestTensor() as measured:
         LocalWindow(window_size).mask(500)
     assert measured.elements >= 500**2

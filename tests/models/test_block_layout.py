@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from sparse_transformers.models import block_layout
+from sparse_transformers.models import block_layout, pattern_base
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
     AttentionSinks,
@@ -21,6 +21,7 @@ from sparse_transformers.models.attention_patterns import (
     Dense,
     LocalWindow,
     RandomSparse,
+    Strided,
 )
 from sparse_transformers.models.block_layout import FULL_TILE, BlockLayout, build_layout
 
@@ -188,6 +189,44 @@ def test_pattern_without_hint_is_warned_about_once(caplog):
     assert len(warnings) == 1
     assert "WithoutHint does not say where its keys are" in warnings[0]
     assert "candidate_keys" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("combine", "warned"),
+    [
+        (lambda silent: silent & Causal(), True),
+        (lambda silent: Causal() & silent, True),
+        (lambda silent: silent & Dense(), True),
+        (lambda silent: silent & (Causal() & Causal()), True),
+        (lambda silent: silent | LocalWindow(3), True),
+        (lambda silent: ~silent, True),
+        (lambda silent: silent & silent, True),
+        (lambda silent: silent & LocalWindow(3), False),
+        (lambda silent: (LocalWindow(3) & Causal()) & silent, False),
+    ],
+)
+def test_combinations_are_warned_about_where_no_hint_narrows_the_search(combine, warned, caplog):
+    @dataclass(frozen=True)
+    class WithoutHint(Silent):
+        pass
+
+    with caplog.at_level(logging.WARNING, logger="sparse_transformers"):
+        combine(WithoutHint(LocalWindow(40))).layout(64)
+    assert len(caplog.records) == warned
+
+
+def test_pairs_of_an_interleaved_pattern_are_counted_in_its_parts(monkeypatch):
+    sizes = []
+
+    def build(pattern, q_len, k_len, block_size):
+        sizes.append(q_len)
+        return build_layout(pattern, q_len, k_len, block_size)
+
+    monkeypatch.setattr(pattern_base, "build_layout", build)
+    # A query sees its own key and every 900th from it: 5,005 is 5 * 900 and 505 more.
+    expected = sum((5_005 - query - 1) // 900 + query // 900 + 1 for query in range(5_005))
+    assert Strided(900, "column").allowed_pairs(5_005) == expected
+    assert max(sizes) == 6
 
 
 def test_pattern_that_sees_nothing_has_no_tiles():

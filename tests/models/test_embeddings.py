@@ -16,7 +16,7 @@ def test_sinusoids_follow_the_published_formula():
         for i in range(4):
             angle = (position + 2) / 10000 ** (2 * i / 8)
             expected[position, 2 * i : 2 * i + 2] = math.sin(angle), math.cos(angle)
-    np.testing.assert_allclose(sinusoids(8, 2, 8).numpy(), expected, atol=1e-14)
+    np.testing.assert_allclose(sinusoids(8, torch.arange(2, 8)).numpy(), expected, atol=1e-14)
 
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "none"])

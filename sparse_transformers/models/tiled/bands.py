@@ -10,7 +10,6 @@ All rows of a band have equally many tiles and the same masks. There are two kin
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -69,14 +68,24 @@ class Band:
 
     def bias(self, start: int, stop: int, dtype: torch.dtype, device: torch.device) -> TileBias:
         """What to add to the scores of rows `start` to `stop` of a band that has masks."""
-        if self.layout.masks is not None:
-            return _shared_bias(self, dtype, device)
-        return _make_bias(self, self.tiles[start:stop], dtype, device)
+        if self.layout.masks is None:
+            return _make_bias(self, self.tiles[start:stop], dtype, device)
+        # All rows have the masks of the first one.
+        return self.layout.derive(
+            ("bias", self.rows[0], dtype, device),
+            lambda: _make_bias(self, self.tiles[:1], dtype, device),
+            lambda bias: bias.values.nbytes,
+        )
 
 
-@lru_cache(maxsize=64)
 def bands_of(layout: BlockLayout) -> tuple[Band, ...]:
     """Groups the rows of a layout into bands; every row with a tile is in exactly one."""
+    return layout.derive(
+        "bands", lambda: _group_rows(layout), lambda bands: sum(band.tiles.nbytes for band in bands)
+    )
+
+
+def _group_rows(layout: BlockLayout) -> tuple[Band, ...]:
     size = layout.block_size
     starts = layout.row_starts.tolist()
     columns, mask_ids = layout.columns.numpy(), layout.mask_ids.numpy()
@@ -150,20 +159,14 @@ def _band(layout: BlockLayout, rows: Sequence[int], step: int | None) -> Band:
     )
 
 
-@lru_cache(maxsize=256)
-def _shared_bias(band: Band, dtype: torch.dtype, device: torch.device) -> TileBias:
-    """The bias of a band whose rows all have the masks of its first row."""
-    return _make_bias(band, band.tiles[:1], dtype, device)
-
-
 def _make_bias(
     band: Band, tiles: Int[Tensor, "rows tiles"], dtype: torch.dtype, device: torch.device
 ) -> TileBias:
     masks = band.layout.tile_masks(tiles.flatten()).unflatten(0, tiles.shape)
     masks = masks.transpose(1, 2).flatten(2)[:, None, : band.height, : band.width].to(device)
-    values = torch.zeros(masks.shape, dtype=torch.promote_types(dtype, torch.float32))
+    sum_dtype = torch.promote_types(dtype, torch.float32)
     no_key = ~masks.any(-1)
     return TileBias(
-        values=values.to(device).masked_fill_(~masks, -torch.inf),
+        values=torch.zeros_like(masks, dtype=sum_dtype).masked_fill_(~masks, -torch.inf),
         no_key=no_key if bool(no_key.any()) else None,
     )

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sparse_transformers.models.block_layout import CPU_BLOCK_SIZE, CUDA_BLOCK_SIZE
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.tiled.launches import launches_of
 from sparse_transformers.models.tiled.softmax import (
@@ -33,8 +34,7 @@ from sparse_transformers.models.tiled.softmax import (
 )
 from sparse_transformers.models.tiled.views import views_of
 
-BLOCK_SIZE = {"cpu": 32, "cuda": 64}
-"""Edge of a tile. Small tiles waste less at the edges of a window; large ones run faster."""
+BLOCK_SIZE = {"cpu": CPU_BLOCK_SIZE, "cuda": CUDA_BLOCK_SIZE}
 BYTES_PER_LAUNCH = {"cpu": 8 << 20, "cuda": 256 << 20}
 """New memory of one launch: fits into the last-level cache of a CPU, and fills a GPU."""
 
@@ -45,7 +45,6 @@ def tiled_attention(
     value: Float[Tensor, "batch kv_heads keys value_dim"],
     pattern: AttentionPattern,
     scale: float,
-    key_lengths: tuple[int, ...] | None = None,
 ) -> tuple[
     Float[Tensor, "batch heads queries value_dim"],
     Float[Tensor, "batch heads queries"],
@@ -55,7 +54,7 @@ def tiled_attention(
     The gradient flows through both results. Work and memory follow the tiles of the layout.
     """
     query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
-    return _TiledAttention.apply(query, key, value, pattern, scale, key_lengths)
+    return _TiledAttention.apply(query, key, value, pattern, scale)
 
 
 class _TiledAttention(torch.autograd.Function):
@@ -67,10 +66,9 @@ class _TiledAttention(torch.autograd.Function):
         value: Tensor,
         pattern: AttentionPattern,
         scale: float,
-        key_lengths: tuple[int, ...] | None,
     ) -> tuple[Tensor, Tensor]:
         device = query.device.type if query.device.type in BLOCK_SIZE else "cuda"
-        views = views_of(query, key, pattern, key_lengths, BLOCK_SIZE[device])
+        views = views_of(query, key, pattern, BLOCK_SIZE[device])
         # Sums are kept in at least single precision and rounded once, at the end.
         sum_dtype = torch.promote_types(query.dtype, torch.float32)
         joins = any(view.joins for view in views)
@@ -148,7 +146,6 @@ class _TiledAttention(torch.autograd.Function):
             grad_query.to(query.dtype),
             grad_key.to(key.dtype),
             grad_value.to(value.dtype),
-            None,
             None,
             None,
         )

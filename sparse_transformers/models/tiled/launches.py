@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sparse_transformers.models.block_layout import CPU
 from sparse_transformers.models.tiled.bands import Band, TileBias, bands_of
 from sparse_transformers.models.tiled.views import View
 
@@ -123,8 +124,9 @@ class Launch:
 
     def _scattered_queries(self) -> Tensor:
         """The numbers of the queries (rows, height), for rows that are not neighbours."""
-        rows = torch.tensor(self.band.rows[self.start : self.stop])
-        return rows[:, None] * self.band.layout.block_size + torch.arange(self.band.height)
+        rows = torch.tensor(self.band.rows[self.start : self.stop], device=CPU)
+        within = torch.arange(self.band.height, device=CPU)
+        return rows[:, None] * self.band.layout.block_size + within
 
 
 def launches_of(

@@ -4,9 +4,8 @@ Several layouts are needed where heads have patterns of their own, where the seq
 have different lengths, and where a part of the pattern holds on every n-th token only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -15,21 +14,9 @@ from sparse_transformers.models.pattern_base import (
     AttentionPattern,
     Interleaved,
     PerHead,
-    Positions,
+    PerSequence,
+    same_rule,
 )
-
-
-@dataclass(frozen=True)
-class KeysBefore(AttentionPattern):
-    """Every query sees the keys before position `length`: the real tokens of a padded sequence."""
-
-    length: int
-
-    def allows(self, query: Positions, key: Positions) -> Any:
-        return (query >= 0) & (key < self.length)
-
-    def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Any:
-        return [(0, self.length)]
 
 
 @dataclass(frozen=True)
@@ -81,16 +68,16 @@ def views_of(
     query: Tensor,
     key: Tensor,
     pattern: AttentionPattern,
-    key_lengths: tuple[int, ...] | None,
     block_size: int,
 ) -> list[View]:
     """All views of a problem; for each head, those of the pattern's first part come first."""
-    batch, q_len, k_len = query.shape[0], query.shape[2], key.shape[2]
+    q_len, k_len = query.shape[2], key.shape[2]
     views: list[View] = []
-    for q_heads, kv_heads, head_pattern in _head_groups(query.shape[1], key.shape[1], pattern):
-        for elements, length in _batch_groups(batch, k_len, key_lengths):
-            visible = head_pattern if length is None else head_pattern & KeysBefore(length)
-            for number, part in enumerate(visible.parts()):
+    for elements, sequence_pattern in _batch_groups(query.shape[0], pattern):
+        for q_heads, kv_heads, head_pattern in _head_groups(
+            query.shape[1], key.shape[1], sequence_pattern
+        ):
+            for number, part in enumerate(head_pattern.parts()):
                 views += [
                     View(
                         layout=layout,
@@ -119,11 +106,8 @@ def _head_groups(
         for member in range(group):
             yield slice(member, None, group), slice(None), pattern
     elif group == 1:
-        start = 0
-        for stop in range(1, n_heads + 1):
-            if stop == n_heads or pattern.patterns[stop] != pattern.patterns[start]:
-                yield slice(start, stop), slice(start, stop), pattern.patterns[start]
-                start = stop
+        for heads, head_pattern in _runs(pattern.patterns):
+            yield heads, heads, head_pattern
     else:
         for head, head_pattern in enumerate(pattern.patterns):
             kv_head = head // group
@@ -131,17 +115,21 @@ def _head_groups(
 
 
 def _batch_groups(
-    batch: int, k_len: int, key_lengths: tuple[int, ...] | None
-) -> Iterator[tuple[slice, int | None]]:
-    """Slices of the batch with the number of real keys they share; None if all keys are real."""
-    if key_lengths is None:
-        yield slice(0, batch), None
-        return
+    batch: int, pattern: AttentionPattern
+) -> Iterator[tuple[slice, AttentionPattern]]:
+    """Slices of the batch with the pattern of these sequences."""
+    if isinstance(pattern, PerSequence):
+        yield from _runs(pattern.patterns)
+    else:
+        yield slice(0, batch), pattern
+
+
+def _runs(patterns: Sequence[AttentionPattern]) -> Iterator[tuple[slice, AttentionPattern]]:
+    """Slices of neighbours with the same pattern."""
     start = 0
-    for stop in range(1, batch + 1):
-        if stop == batch or key_lengths[stop] != key_lengths[start]:
-            length = key_lengths[start]
-            yield slice(start, stop), length if length < k_len else None
+    for stop in range(1, len(patterns) + 1):
+        if stop == len(patterns) or not same_rule(patterns[stop], patterns[start]):
+            yield slice(start, stop), patterns[start]
             start = stop
 
 
