@@ -18,6 +18,7 @@ from sparse_transformers.models.pattern_base import (
 )
 from sparse_transformers.models.sequence_patterns import real_keys
 from sparse_transformers.models.tiled.function import tiled_attention
+from sparse_transformers.models.tracing import is_exporting, run_untraced
 
 Backend = Literal["auto", "reference", "tiled", "flex"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
@@ -57,6 +58,7 @@ def sparse_attention(
 ) -> tuple[Tensor, Tensor]: ...
 
 
+@run_untraced
 def sparse_attention(
     query: Float[Tensor, "batch heads queries dim"],
     key: Float[Tensor, "batch kv_heads keys dim"],
@@ -94,7 +96,7 @@ def sparse_attention(
         backend: "reference" makes all scores; "tiled" visits the tiles, on any device; "flex" runs
             compiled FlexAttention. "auto" takes PyTorch's dense kernel where the pattern allows
             everything, "flex" on CUDA where it applies, and else "tiled". A backend given by name
-            never falls back to another.
+            never falls back to another, but in `torch.export`, which records the reference.
         key_lengths: For padded batches, the number of real keys of each element (batch,); no
             query attends to the keys behind them.
         key_mask: For padding anywhere, True for the real keys (batch, keys); no query attends to
@@ -116,6 +118,8 @@ def sparse_attention(
         pattern = pattern & padding
     if causal:
         pattern = pattern & Causal()
+    if is_exporting():
+        backend = "reference"
     if backend == "auto":
         form = _dense_form(pattern, query, key)
         if form is not None and not return_lse:

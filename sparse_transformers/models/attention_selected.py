@@ -12,10 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sparse_transformers.models.tracing import run_untraced
+
 BYTES_PER_CHUNK = 8 << 20
 """Memory for the gathered keys of one chunk: fits into the last-level cache of a CPU."""
 
 
+@run_untraced
 def selected_attention(
     query: Float[Tensor, "batch heads queries dim"],
     key: Float[Tensor, "batch kv_heads keys dim"],

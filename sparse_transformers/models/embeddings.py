@@ -52,7 +52,7 @@ class TokenEmbedding(nn.Module):
             hidden = hidden * self.token_dropout(torch.ones_like(hidden[..., :1]))
         positions = consecutive_positions(first_position, input_ids.shape[1])
         if self.position is not None:
-            self.check_length(int(positions.max()) + 1)
+            self.check_length(_furthest(first_position) + input_ids.shape[1])
             hidden = hidden + self.position(positions.to(hidden.device))
         elif self.positions == "sinusoidal":
             # The factor makes the embeddings as large as the waves, whose amplitude is 1 (Vaswani
@@ -76,6 +76,10 @@ def check_positions(positions: str, d_model: int) -> None:
         raise ValueError(f"unknown positions {positions!r}; known are {', '.join(POSITIONS)}")
     if positions == "sinusoidal" and d_model % 2:
         raise ValueError(f"d_model must be even for sinusoidal positions, got {d_model}")
+
+
+def _furthest(first_position: FirstPosition) -> int:
+    return first_position if isinstance(first_position, int) else int(first_position.max())
 
 
 def sinusoids(

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer, Shaped
 from torch import Tensor
 
+from sparse_transformers.models.tracing import is_exporting, run_untraced
+
 
 @dataclass(frozen=True, eq=False)
 class Padding:
@@ -47,6 +49,7 @@ class Padding:
         return self.restore(queries.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
+@run_untraced
 def find_padding(
     input_ids: Integer[Tensor, "batch seq"], attention_mask: Bool[Tensor, "batch seq"] | None
 ) -> Padding | None:
@@ -61,6 +64,8 @@ def find_padding(
     """
     if attention_mask is None:
         return None
+    if is_exporting():
+        raise ValueError("torch.export takes sequences without padding, got an attention_mask")
     real = check_mask(attention_mask, tuple(input_ids.shape)).to(input_ids.device)
     if bool(real.all()):
         return None
@@ -90,6 +95,7 @@ def check_mask(
     return real
 
 
+@run_untraced
 def mean_over_real_tokens(
     hidden: Float[Tensor, "batch seq d_model"],
     attention_mask: Bool[Tensor, "batch seq"] | None,

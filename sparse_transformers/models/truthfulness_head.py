@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.export import register_dataclass
 
 from sparse_transformers.models.checks import check_dropout, check_whole
 from sparse_transformers.models.padding import mean_over_real_tokens
@@ -30,6 +31,10 @@ class TruthfulnessOutput:
     logits: Float[Tensor, "batch classes"]
     confidence: Float[Tensor, "batch"]
     pooled: Float[Tensor, "batch d_model"]
+
+
+# So that `torch.export` can take the record apart.
+register_dataclass(TruthfulnessOutput)
 
 
 class TruthfulnessHead(nn.Module):
