@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparse_transformers.models.block_layout import BlockLayout
+from sparse_transformers.models.block_layout import CPU_BLOCK_SIZE, BlockLayout
 from sparse_transformers.models.checks import check_whole
-from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
-from sparse_transformers.models.tiled.function import BLOCK_SIZE
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead, PerSequence
+from sparse_transformers.models.rule_values import content_of
 
 FORWARD_MATRIX_PRODUCTS = 2
 """Scores, and weighted values."""
@@ -104,7 +104,7 @@ def attention_cost(
     head_dim: int,
     *,
     causal: bool = False,
-    block_size: int = BLOCK_SIZE["cpu"],
+    block_size: int = CPU_BLOCK_SIZE,
     dtype_bytes: int = 4,
     n_kv_heads: int | None = None,
 ) -> AttentionCost:
@@ -124,7 +124,7 @@ def attention_cost(
         n_heads: number of query heads.
         head_dim: of queries, keys and values.
         causal: forbid later keys as well, the same as `pattern & Causal()`.
-        block_size: edge of a tile; the default is the kernel's on a CPU.
+        block_size: edge of a tile; the default is the kernel's on a CPU, 32. On a GPU it is 64.
         dtype_bytes: bytes of one number.
         n_kv_heads: key heads; fewer than `n_heads` for grouped queries, which saves bytes only.
 
@@ -141,7 +141,9 @@ def attention_cost(
     visits = [visit for head in heads for visit in _visits(head, seq_len, block_size)]
     allowed_pairs = sum(layout.allowed_pairs * count for layout, count in visits)
     computed_pairs = sum(layout.computed_pairs * count for layout, count in visits)
-    is_causal = causal or all(_is_causal(head, seq_len) for head in set(heads))
+    is_causal = causal or all(
+        _is_causal(head, seq_len) for head in {content_of(head): head for head in heads}.values()
+    )
     pairs_per_head = seq_len * (seq_len + 1) // 2 if is_causal else seq_len**2
     dense_pairs = n_heads * pairs_per_head
 
@@ -178,6 +180,8 @@ def attention_cost(
 
 
 def _pattern_of_each_head(pattern: AttentionPattern, n_heads: int) -> list[AttentionPattern]:
+    if isinstance(pattern, PerSequence):
+        raise ValueError("a cost is that of one sequence: use one of the patterns of PerSequence")
     if not isinstance(pattern, PerHead):
         return [pattern] * n_heads
     if len(pattern.patterns) != n_heads:
@@ -195,14 +199,9 @@ def _visits(
 
     An interleaved part visits a layout for each of its phases, and these have one of two lengths.
     """
-    for step, part in pattern.parts():
-        n_longer = seq_len % step
-        for length, count in (
-            (seq_len // step + 1, n_longer),
-            (seq_len // step, step - n_longer),
-        ):
-            if length and count:
-                yield part.layout(length, block_size=block_size), count
+    for part in pattern.parts():
+        for (length, _), count in part.subsequences(seq_len, seq_len).items():
+            yield part.pattern.layout(length, block_size=block_size), count
 
 
 def _is_causal(pattern: AttentionPattern, seq_len: int) -> bool:

@@ -26,6 +26,8 @@ from sparse_transformers.models.attention_patterns import (
     PerHead,
     Strided,
 )
+from sparse_transformers.models.pattern_base import PerSequence
+from sparse_transformers.models.sequence_patterns import Documents
 from sparse_transformers.models.tiled import function as attention_tiled
 
 
@@ -192,6 +194,12 @@ def test_saved_bytes_are_what_the_kernel_keeps():
     assert sum(kept.values()) == cost.saved_bytes
 
 
+def test_a_pattern_that_looks_up_its_documents_has_a_cost():
+    cost = attention_cost(Documents([0] * 40 + [1] * 60), 100, 2, 8, causal=True)
+    assert cost.allowed_pairs == 2 * (40 * 41 // 2 + 60 * 61 // 2)
+    assert cost.dense_pairs == 2 * 100 * 101 // 2
+
+
 def test_flops_and_dense_scores_bound_the_memory_of_eager_attention():
     x = torch.randn(1, 2, 256, 16)
     eager = peak_extra_bytes(lambda: (x @ x.transpose(-1, -2)).softmax(-1) @ x)
@@ -213,6 +221,7 @@ def test_flops_and_dense_scores_bound_the_memory_of_eager_attention():
         ((LocalWindow(4), 8, 4, 1), {"n_kv_heads": 3}, r"must divide n_heads \(4\), got 3"),
         ((LocalWindow(4), 8, 1, 1), {"block_size": 0}, "block_size must be at least 1, got 0"),
         ((PerHead((Dense(), Dense())), 8, 3, 1), {}, r"PerHead \(2\), got 3"),
+        ((PerSequence((Dense(), Dense())), 8, 1, 1), {}, "a cost is that of one sequence"),
     ],
 )
 def test_unusable_arguments_are_named(arguments, options, message):
