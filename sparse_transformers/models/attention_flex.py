@@ -39,11 +39,13 @@ def flex_backend(
     value: Float[Tensor, "batch kv_heads keys value_dim"],
     pattern: AttentionPattern,
     scale: float | None,
+    *,
+    return_lse: bool,
 ) -> tuple[
     Float[Tensor, "batch heads queries value_dim"],
-    Float[Tensor, "batch heads queries"],
+    Float[Tensor, "batch heads queries"] | None,
 ]:
-    """Output and log-sum-exp from compiled FlexAttention.
+    """Output, and log-sum-exp if it is asked for, from compiled FlexAttention.
 
     Raises:
         ValueError: Patterns of their own for single heads or sequences, padded batches among them,
@@ -58,16 +60,16 @@ def flex_backend(
     if needs_grad and not query.is_cuda:
         raise ValueError(f"backend 'flex' has no gradients on {query.device.type}; use 'tiled'")
     block_mask = _block_mask(pattern, query.shape[2], key.shape[2], query.device)
-    output, lse = _compiled()(
+    result = _compiled()(
         query,
         key,
         value,
         block_mask=block_mask,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
-        return_lse=True,
+        return_lse=return_lse,
     )
-    return output, lse
+    return result if return_lse else (result, None)
 
 
 @lru_cache

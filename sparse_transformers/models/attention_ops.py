@@ -1,7 +1,7 @@
 """`sparse_attention`: checks its arguments and hands them to a backend."""
 
 import math
-from typing import Literal, get_args, overload
+from typing import Literal, cast, get_args, overload
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -74,8 +74,10 @@ def sparse_attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Softmax attention over the pairs that `pattern` allows, at the cost of its tiles.
 
-    A query that may attend to no key returns zeros. It is fastest with tensors stored as (batch,
-    positions, heads, dim), that is, with the transposed view of what a projection returns.
+    A query that may attend to no key returns zeros, and what a query may not attend to does not
+    touch it, be it NaN. It is fastest with tensors stored as (batch, positions, heads, dim), that
+    is, with the transposed view of what a projection returns. Second derivatives compute all
+    scores.
 
     >>> import sparse_transformers as st
     >>> import torch
@@ -132,6 +134,7 @@ def sparse_attention(
                 enable_gqa=query.shape[1] != key.shape[1],
             )
         backend = _choose_backend(query, key, value, pattern)
+    lse: Tensor | None
     if backend == "reference":
         output, lse, _ = reference_attention(query, key, value, pattern, scale=scale)
     elif backend == "tiled":
@@ -140,8 +143,8 @@ def sparse_attention(
     else:
         from sparse_transformers.models.attention_flex import flex_backend
 
-        output, lse = flex_backend(query, key, value, pattern, scale)
-    return (output, lse) if return_lse else output
+        output, lse = flex_backend(query, key, value, pattern, scale, return_lse=return_lse)
+    return (output, cast(Tensor, lse)) if return_lse else output
 
 
 def _dense_form(

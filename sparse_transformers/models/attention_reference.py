@@ -15,6 +15,7 @@ from sparse_transformers.models.pattern_base import (
     PerSequence,
 )
 from sparse_transformers.models.sequence_patterns import real_keys
+from sparse_transformers.models.tracing import is_exporting
 
 
 def reference_attention(
@@ -71,8 +72,18 @@ def reference_attention(
     if selected is not None:
         allowed = allowed & selected
 
-    scores = query @ key.transpose(-1, -2) * (dim**-0.5 if scale is None else scale)
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    dtype = value.dtype
+    query, key, value = (
+        x.to(torch.promote_types(dtype, torch.float32)) for x in (query, key, value)
+    )
+    finite = is_exporting() or all(bool(x.isfinite().all()) for x in (query, key, value))
+    if finite:
+        scores = query @ key.transpose(-1, -2)
+    else:  # pair by pair: in a product, 0 times the infinity or NaN of a hidden key is NaN
+        pairs = allowed[..., None]
+        scores = query[..., :, None, :].where(pairs, 0.0) * key[..., None, :, :].where(pairs, 0.0)
+        scores = scores.sum(-1)
+    scores = scores * (dim**-0.5 if scale is None else scale)
     scores = scores.masked_fill(~allowed, -torch.inf)
     # A row without any allowed key would be 0/0 in a softmax: it is given finite scores, and its
     # weights are cleared afterwards.
@@ -81,8 +92,11 @@ def reference_attention(
     weights = weights.masked_fill(~allowed, 0.0)
     lse = torch.logsumexp(scores.masked_fill(~has_key, 0.0), dim=-1)
     lse = lse.masked_fill(~has_key[..., 0], -torch.inf)
-    weights = weights.to(value.dtype)
-    return weights @ value, lse, weights
+    if finite:
+        output = weights @ value
+    else:
+        output = (weights[..., None] * value[..., None, :, :].where(pairs, 0.0)).sum(-2)
+    return output.to(dtype), lse, weights.to(dtype)
 
 
 def visible_pairs(

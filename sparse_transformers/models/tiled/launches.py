@@ -50,7 +50,8 @@ class Launch:
         if self.element is None or self.band.rows_follow:
             self.queries(x).copy_(values)
         else:
-            x[self.element][:, self._scattered_queries().to(x.device)] = values.transpose(0, 1)
+            rows = self._scattered_queries().to(x.device)
+            x[self.element][:, rows] = values.transpose(0, 1).to(x.dtype)
 
     def keys(self, x: Tensor) -> Tensor:
         """The keys of the launch: without a copy in a regular band."""

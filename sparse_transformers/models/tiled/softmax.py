@@ -11,7 +11,7 @@ share.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sparse_transformers.models.tiled.bands import TileBias
@@ -86,12 +86,27 @@ def plain_forward(
     value: Float[Tensor, "rows heads keys value_dim"],
     bias: TileBias | None,
     scale: float,
+    *,
+    careful: bool = False,
 ) -> tuple[Float[Tensor, "rows heads queries value_dim"], Float[Tensor, "rows heads queries"]]:
-    """The same as `fused_forward`, in tensor operations."""
+    """The same as `fused_forward`, in tensor operations, and in at least single precision.
+
+    Args:
+        query: Queries.
+        key: Keys.
+        value: Values.
+        bias: Which pairs are forbidden.
+        scale: Factor on the scores.
+        careful: Leave forbidden pairs out even where a number is infinite or NaN.
+    """
+    query, key, value = (_precise(x) for x in (query, key, value))
     scores = _scores(query, key, bias, scale)
     lse = torch.logsumexp(scores, dim=-1)
     weights = torch.exp(scores - lse.masked_fill(lse == -torch.inf, torch.inf)[..., None])
-    return weights.to(value.dtype) @ value, lse
+    if careful and bias is not None:
+        allowed = bias.values == 0
+        return allowed_product(weights.masked_fill(~allowed, 0.0), value, allowed), lse
+    return weights @ value, lse
 
 
 def plain_backward(
@@ -103,23 +118,58 @@ def plain_backward(
     scale: float,
     delta: Float[Tensor, "rows heads queries"],
     lse: Float[Tensor, "rows heads queries"],
+    *,
+    careful: bool = False,
 ) -> TileGradients:
     """The same as `fused_backward`, with `delta` in place of the output.
 
     `delta = (grad_output * output).sum(-1)`, minus the gradient of the log-sum-exp where that is
-    used too.
+    used too. `careful` is that of `plain_forward`.
     """
+    grad_output, query, key, value = (_precise(x) for x in (grad_output, query, key, value))
     weights = torch.exp(_scores(query, key, bias, scale) - lse[..., None])
-    grad_weights = (grad_output @ value.transpose(-1, -2)).to(weights.dtype)
-    grad_scores = (weights * (grad_weights - delta[..., None]) * scale).to(query.dtype)
+    grad_weights = grad_output @ value.transpose(-1, -2)
+    grad_scores = weights * (grad_weights - delta[..., None]) * scale
+    if not careful or bias is None:
+        return TileGradients(
+            query=grad_scores @ key,
+            key=grad_scores.transpose(-1, -2) @ query,
+            value=weights.transpose(-1, -2) @ grad_output,
+        )
+    allowed = bias.values == 0
+    weights, grad_scores = (x.masked_fill(~allowed, 0.0) for x in (weights, grad_scores))
+    seen_by = allowed.transpose(-1, -2)
     return TileGradients(
-        query=grad_scores @ key,
-        key=grad_scores.transpose(-1, -2) @ query,
-        value=weights.to(value.dtype).transpose(-1, -2) @ grad_output,
+        query=allowed_product(grad_scores, key, allowed),
+        key=allowed_product(grad_scores.transpose(-1, -2), query, seen_by),
+        value=allowed_product(weights.transpose(-1, -2), grad_output, seen_by),
     )
 
 
+def allowed_product(
+    weights: Float[Tensor, "rows heads m n"],
+    x: Float[Tensor, "rows heads n dim"],
+    allowed: Bool[Tensor, "rows_or_1 1 m n"],
+) -> Float[Tensor, "rows heads m dim"]:
+    """`weights @ x` over the allowed pairs, where a forbidden infinity or NaN counts as nothing.
+
+    In a matrix product it would count: 0 times infinity is NaN. The few columns with such a number
+    are therefore added one by one.
+    """
+    is_finite = x.isfinite().all(-1)
+    product = weights @ x.masked_fill(~is_finite[..., None], 0.0)
+    for column in (~is_finite).flatten(0, 1).any(0).nonzero().flatten().tolist():
+        term = weights[..., column, None] * x[..., column, None, :]
+        counts = allowed[..., column, None] & ~is_finite[..., column, None, None]
+        product = product + term.where(counts, 0.0)
+    return product
+
+
 def _scores(query: Tensor, key: Tensor, bias: TileBias | None, scale: float) -> Tensor:
-    scores = (query @ key.transpose(-1, -2)).to(torch.promote_types(query.dtype, torch.float32))
-    scores = scores * scale
-    return scores if bias is None else scores + bias.values
+    scores = query @ key.transpose(-1, -2) * scale
+    # Filled in rather than added, because NaN and infinity would stay what they are.
+    return scores if bias is None else scores.masked_fill(bias.values != 0, -torch.inf)
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
