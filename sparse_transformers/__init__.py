@@ -28,6 +28,7 @@ from sparse_transformers.models.attention_patterns import (
     RandomSparse,
     Strided,
     make_pattern,
+    register_pattern,
 )
 from sparse_transformers.models.attention_reference import reference_attention
 from sparse_transformers.models.attention_selected import selected_attention
@@ -39,11 +40,16 @@ from sparse_transformers.models.experts.layer import (
     record_experts,
     update_routers,
 )
-from sparse_transformers.models.experts.router import Router, TokenChoiceRouter
-from sparse_transformers.models.experts.routers import ROUTERS, make_router
+from sparse_transformers.models.experts.router import Choice, Router, TokenChoiceRouter
+from sparse_transformers.models.experts.routers import ROUTERS, make_router, register_router
 from sparse_transformers.models.experts.routing import Routing
 from sparse_transformers.models.pattern_base import PerSequence
-from sparse_transformers.models.selectors import SELECTORS, Selector, TopKSelector
+from sparse_transformers.models.selectors import (
+    SELECTORS,
+    Selector,
+    TopKSelector,
+    register_selector,
+)
 from sparse_transformers.models.sequence_patterns import Documents
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_block import SparseTransformerBlock
@@ -138,6 +144,7 @@ __all__ = [
     "BlockSparse",
     "ByteCorpus",
     "Causal",
+    "Choice",
     "ClaimClassifier",
     "ClaimClassifierConfig",
     "DatasetAnalyzer",
@@ -198,6 +205,9 @@ __all__ = [
     "make_router",
     "record_experts",
     "reference_attention",
+    "register_pattern",
+    "register_router",
+    "register_selector",
     "selected_attention",
     "sparse_attention",
     "specialization",

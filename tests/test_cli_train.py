@@ -1,3 +1,4 @@
+import argparse
 import json
 import os
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 import sparse_transformers
+import sparse_transformers as st
 from sparse_transformers.cli import main
-from sparse_transformers.commands.pattern_arguments import PATTERN_ARGUMENTS
+from sparse_transformers.commands.own_files import import_own_files
+from sparse_transformers.commands.pattern_arguments import add_pattern_arguments
+from sparse_transformers.commands.train import add_train_arguments
 from sparse_transformers.models.attention_patterns import PATTERNS
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 
@@ -133,9 +137,134 @@ def test_unreadable_arguments_end_with_status_2(command, message, capsys):
 
 def test_every_option_of_every_pattern_has_an_argument():
     in_patterns = {field.name for pattern in PATTERNS.values() for field in fields(pattern)}
-    on_command_line = {option for option, _, _ in PATTERN_ARGUMENTS.values()}
-    # BigBird's seq_len is for attention that is not causal; this model is.
-    assert on_command_line == in_patterns - {"seq_len"}
+    parser = argparse.ArgumentParser()
+    add_pattern_arguments(parser)
+    options = {action.dest.removeprefix("pattern."): action for action in parser._actions}
+    assert in_patterns <= set(options)
+    assert "local, dilated, longformer: Number of keys on one side" in options["window_size"].help
+    assert all("see the pattern's class" not in options[name].help for name in in_patterns)
+
+
+def test_options_that_another_argument_has_get_a_prefix():
+    flags = {flag for action in train_parser()._actions for flag in action.option_strings}
+    assert {"--seed", "--pattern-seed", "--seq-len", "--pattern-seq-len"} <= flags
+    assert {"--sinks", "--global-tokens", "--window-size"} <= flags
+
+
+def train_parser():
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    return parser
+
+
+OWN = """
+from dataclasses import dataclass
+import sparse_transformers as st
+
+@st.register_pattern("powers_of_test")
+@dataclass(frozen=True)
+class Powers(st.AttentionPattern):
+    '''Keys at powers of a base.
+
+    Args:
+        base: What the distances are powers of, at least 2.
+    '''
+    base: int
+
+    def allows(self, query, key):
+        distance = query - key
+        found = distance == 0
+        for n in range(12):
+            found = found | (distance == self.base**n)
+        return found
+
+    @classmethod
+    def for_length(cls, seq_len):
+        return cls(2)
+"""
+
+
+@pytest.fixture
+def own_file():
+    Path("my_patterns.py").write_text(OWN)
+    return "my_patterns.py"
+
+
+def test_a_pattern_of_ones_own_is_trained_saved_and_loaded(own_file, capsys):
+    options = f"--text text.txt --import {own_file} --attention powers_of_test --base 3"
+    assert run(TINY + options) == 0
+    config = json.loads(Path("runs/bytes/best/config.json").read_text())
+    assert config["attention"] == "powers_of_test"
+    assert config["attention_options"] == {"base": 3}
+    capsys.readouterr()
+
+    PATTERNS.pop("powers_of_test")
+    generate = "generate --checkpoint runs/bytes --prompt ab --tokens 5 --greedy"
+    assert run(generate) == 2
+    error = capsys.readouterr().err
+    assert "@register_pattern('powers_of_test')" in error
+    assert "--import FILE" in error
+
+    assert run(f"{generate} --import {own_file}") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("ab")
+    assert run(f"{generate} --import {own_file}") == 0
+    assert capsys.readouterr().out == text
+
+
+def test_an_own_pattern_is_everywhere_where_names_are(own_file):
+    import_own_files(["train", "--import", own_file])
+    assert "powers_of_test" in PATTERNS
+    example = PATTERNS["powers_of_test"].for_length(64)
+    assert st.make_pattern("powers_of_test", base=2) == example
+    assert st.SparseTransformerConfig(attention=example).layer_patterns()[0] == example
+    report = st.SparseAttentionDemo(32, 4).compute_attention("powers_of_test", 16)
+    assert report["sparsity"] == 1 - example.mask(16).double().mean()
+    assert st.AttentionPatternGenerator().generate("powers_of_test", 16).shape == (16, 16)
+    flags = {flag for action in train_parser()._actions for flag in action.option_strings}
+    assert "--base" in flags
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.py", None, "--import must name a Python file, got absent.py"),
+        ("text.txt", "", "--import must name a Python file, got text.txt"),
+        ("broken.py", "1/0", "--import broken.py failed: ZeroDivisionError"),
+        ("words.py", "a word", "--import words.py failed: SyntaxError"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_line(name, content, message, capsys):
+    if content is not None:
+        Path(name).write_text(content)
+    assert run(f"{TINY} --import {name}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_patterns_of_layers_may_have_options_of_their_own():
+    layers = "--attention strided:stride=4,part=local sinks:count=3"
+    assert run(f"{TINY} --text text.txt {layers}") == 0
+    config = json.loads(Path("runs/bytes/best/config.json").read_text())
+    assert [layer["name"] for layer in config["attention"]] == ["strided", "sinks"]
+    assert config["attention"][0]["stride"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--checkpoint absent", "absent"),
+        ("--checkpoint runs/bytes --tokens -1", "max_new_tokens"),
+        ("--checkpoint runs/bytes --temperature 0", "temperature must be above 0"),
+        ("--checkpoint runs/bytes --prompt=", "--prompt must hold at least one byte"),
+    ],
+)
+def test_generate_says_what_is_wrong_in_one_line(options, message, capsys):
+    assert run(TINY + "--text text.txt") == 0
+    capsys.readouterr()
+    assert run(f"generate {options}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def test_module_runs_as_a_program():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sparse_transformers.models.checks import check_types
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.utils.records import from_json, to_json
 
@@ -50,6 +51,7 @@ class TransformerMember:
     weight_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.experts is not None and not _survives_json(self.experts):
             raise ValueError(
                 f"experts must be a dictionary that JSON can hold, or None, got {self.experts!r}"
@@ -167,6 +169,7 @@ class ClaimClassifierConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "fields", tuple(self.fields))
         if self.tokenizer not in TOKENIZERS:
             raise ValueError(

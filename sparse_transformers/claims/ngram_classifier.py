@@ -17,7 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_dropout, check_input_ids, check_whole
+from sparse_transformers.models.checks import (
+    check_dropout,
+    check_input_ids,
+    check_types,
+    check_whole,
+)
 from sparse_transformers.models.padding import find_padding
 
 MULTIPLIER = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number: odd
@@ -48,6 +53,7 @@ class NGramClassifierConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "field_starts", tuple(self.field_starts))
         check_whole(1, vocab_size=self.vocab_size, max_n=self.max_n, n_buckets=self.n_buckets)
         check_whole(2, num_classes=self.num_classes)

@@ -66,8 +66,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="which experts get which tokens (default: top_k, if there are experts)",
     )
 
-    add_pattern_arguments(parser)
-
     training = FieldArguments(parser.add_argument_group("training"), TrainingConfig())
     training.add("--steps", int, "optimiser steps")
     training.add("--batch-size", int, "rows per step")
@@ -87,6 +85,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     training.group.add_argument(
         "--gradient-checkpointing", action="store_true", help="less memory for more time"
     )
+
+    add_pattern_arguments(parser)
 
 
 def run_train(arguments: argparse.Namespace) -> None:

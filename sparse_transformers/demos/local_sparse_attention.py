@@ -4,7 +4,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import Backend, sparse_attention
-from sparse_transformers.models.attention_patterns import LocalWindow
+from sparse_transformers.models.attention_patterns import AttentionPattern, LocalWindow
 from sparse_transformers.models.padding import check_mask
 
 
@@ -22,15 +22,21 @@ class LocalSparseAttention(nn.Module):
 
     Args:
         window_size: Number of keys on one side, the query's own included; at least 1.
+        pattern: Takes the place of the window.
         causal: Whether later keys are hidden.
         backend: "auto", "reference", "tiled" or "flex"; see `sparse_attention`.
     """
 
     def __init__(
-        self, window_size: int = 3, *, causal: bool = True, backend: Backend = "auto"
+        self,
+        window_size: int = 3,
+        *,
+        pattern: AttentionPattern | None = None,
+        causal: bool = True,
+        backend: Backend = "auto",
     ) -> None:
         super().__init__()
-        self.pattern = LocalWindow(window_size)
+        self.pattern = LocalWindow(window_size) if pattern is None else pattern
         self.causal = causal
         self.backend = backend
 

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparse_transformers.demos.attention_pattern_generator import options_for_length
-from sparse_transformers.models.attention_patterns import make_pattern
+from sparse_transformers.demos.pattern_names import ALIASES, pattern_for_length
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.initialization import seeded_on_cpu
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal
@@ -47,14 +46,9 @@ class MechanismReport(TypedDict):
     attention_weights: NDArray[np.float32]
 
 
-PATTERN_OF_MECHANISM = {
-    "dense": "dense",
-    "sparse_random": "random",
-    "local_window": "local",
-    "strided": "strided",
-    "block_sparse": "block",
-    "dilated": "dilated",
-}
+MECHANISMS = ("dense", "random", "local", "strided", "block", "dilated")
+"""What a comparison shows, by the names of `PATTERNS`."""
+SEEDED = ("random", "block")
 
 
 class SparseAttentionDemo:
@@ -65,11 +59,11 @@ class SparseAttentionDemo:
 
     >>> import sparse_transformers as st
     >>> demo = st.SparseAttentionDemo(d_model=32, n_heads=4)
-    >>> report = demo.compute_attention("local_window", seq_len=16, window_size=3)
+    >>> report = demo.compute_attention("local", seq_len=16, window_size=3)
     >>> report["connectivity"]["total_connections"], report["attention_weights"].shape
     (74, (16, 16))
     >>> list(demo.compare_attention_mechanisms(seq_len=16))
-    ['dense', 'sparse_random', 'local_window', 'strided', 'block_sparse', 'dilated']
+    ['dense', 'random', 'local', 'strided', 'block', 'dilated']
 
     Args:
         d_model: width of the inputs.
@@ -88,7 +82,7 @@ class SparseAttentionDemo:
 
     def compare_attention_mechanisms(self, seq_len: int = 64) -> dict[str, MechanismReport]:
         """The report on every mechanism, with options that suit `seq_len`."""
-        return {name: self.compute_attention(name, seq_len) for name in PATTERN_OF_MECHANISM}
+        return {name: self.compute_attention(name, seq_len) for name in MECHANISMS}
 
     def compute_attention(
         self, attention_type: str, seq_len: int, **options: Any
@@ -96,7 +90,8 @@ class SparseAttentionDemo:
         """The report on one mechanism.
 
         Args:
-            attention_type: dense, sparse_random, local_window, strided, block_sparse or dilated.
+            attention_type: a name from `PATTERNS`; also sparse_random, local_window and
+                block_sparse, for random, local and block.
             seq_len: number of tokens.
             **options: options of the mechanism's pattern; by default they depend on `seq_len`.
 
@@ -116,16 +111,8 @@ class SparseAttentionDemo:
     def _pattern(
         self, attention_type: str, seq_len: int, options: dict[str, Any]
     ) -> AttentionPattern:
-        if attention_type not in PATTERN_OF_MECHANISM:
-            raise ValueError(
-                f"unknown attention_type {attention_type!r}; "
-                f"known are {', '.join(PATTERN_OF_MECHANISM)}"
-            )
-        name = PATTERN_OF_MECHANISM[attention_type]
-        defaults = options_for_length(name, seq_len)
-        if name in ("random", "block"):
-            defaults["seed"] = self.seed
-        return make_pattern(name, **(defaults | options))
+        seeds = {"seed": self.seed} if ALIASES.get(attention_type, attention_type) in SEEDED else {}
+        return pattern_for_length(attention_type, seq_len, **(seeds | options))
 
     def _weights(self, pattern: AttentionPattern, seq_len: int) -> Float[Tensor, "queries keys"]:
         with seeded_on_cpu(self.seed), torch.no_grad():

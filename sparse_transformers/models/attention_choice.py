@@ -4,19 +4,28 @@ A choice is one of
     "strided"                                   a name of `PATTERNS`, with options given beside it
     {"name": "strided", "stride": 64}           a name with options of its own
     {"any_of": [choice, ...]}                   the union of several choices
-    [choice, ...]                               one choice for each head
+    {"all_of": [choice, ...]}                   their intersection
+    {"not": choice}                             the complement
+    {"per_head": [choice, ...]}                 one choice for each head, also as a plain list
+    an `AttentionPattern`                       which is written in one of these forms if it can be
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
 from sparse_transformers.models.attention_patterns import PATTERNS, make_pattern
-from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
+from sparse_transformers.models.pattern_base import (
+    AttentionPattern,
+    Complement,
+    Intersection,
+    PerHead,
+    Union,
+)
 
-AttentionChoice = str | dict[str, Any] | tuple["AttentionChoice", ...]
+AttentionChoice = str | dict[str, Any] | AttentionPattern | tuple["AttentionChoice", ...]
 
 DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {"local": {"window_size": 256}}
 """Default options of patterns that are given by their name alone."""
@@ -53,23 +62,89 @@ def _pattern(choice: AttentionChoice, options: Mapping[str, Any]) -> AttentionPa
         return make_pattern(choice, **{**DEFAULT_OPTIONS.get(choice, {}), **own})
     if isinstance(choice, tuple):
         return PerHead(tuple(_pattern(head, options) for head in choice))
+    if isinstance(choice, AttentionPattern):
+        return choice
     if isinstance(choice, dict) and isinstance(choice.get("name"), str):
         return make_pattern(**choice)
-    if isinstance(choice, dict) and choice.keys() == {"any_of"} and choice["any_of"]:
-        return reduce(or_, (_pattern(part, options) for part in choice["any_of"]))
+    if isinstance(choice, dict) and len(choice) == 1:
+        [(form, parts)] = choice.items()
+        if form == "not":
+            return ~_pattern(parts, options)
+        if form in _COMBINATIONS and isinstance(parts, list | tuple) and parts:
+            return _COMBINATIONS[form]([_pattern(part, options) for part in parts])
     raise ValueError(
         "attention must be a pattern's name, {'name': ..., options}, {'any_of': [...]}, "
+        "{'all_of': [...]}, {'not': ...}, {'per_head': [...]}, an AttentionPattern, "
         f"or a list of such, got {choice!r}"
+    )
+
+
+_COMBINATIONS: dict[str, Callable[[list[AttentionPattern]], AttentionPattern]] = {
+    "any_of": lambda patterns: reduce(or_, patterns),
+    "all_of": lambda patterns: reduce(and_, patterns),
+    "per_head": lambda patterns: PerHead(tuple(patterns)),
+}
+
+
+def written_choice(choice: AttentionChoice) -> AttentionChoice:
+    """The choice with its patterns as names and options, as far as these have names."""
+    if isinstance(choice, tuple):
+        return tuple(map(written_choice, choice))
+    if isinstance(choice, AttentionPattern):
+        try:
+            return describe_pattern(choice)
+        except ValueError:
+            return choice
+    return choice
+
+
+def describe_pattern(pattern: AttentionPattern) -> dict[str, Any]:
+    """The choice that makes this pattern, as values that JSON can hold.
+
+    Raises:
+        ValueError: A part of it has no name, or holds something that JSON cannot.
+    """
+    if isinstance(pattern, Union):
+        return {"any_of": (describe_pattern(pattern.left), describe_pattern(pattern.right))}
+    if isinstance(pattern, Intersection):
+        return {"all_of": (describe_pattern(pattern.left), describe_pattern(pattern.right))}
+    if isinstance(pattern, Complement):
+        return {"not": describe_pattern(pattern.pattern)}
+    if isinstance(pattern, PerHead):
+        return {"per_head": tuple(map(describe_pattern, pattern.patterns))}
+    names = [name for name, made in PATTERNS.items() if made is type(pattern)]
+    if not names:
+        raise ValueError(
+            f"a pattern that is saved needs a name: put @register_pattern('...') above the class "
+            f"{type(pattern).__name__}"
+        )
+    options = {
+        option: _plain(getattr(pattern, option, None), option, pattern)
+        for option in inspect.signature(type(pattern)).parameters
+    }
+    return {"name": names[0], **options}
+
+
+def _plain(value: Any, option: str, pattern: AttentionPattern) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(_plain(each, option, pattern) for each in value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(
+        f"a pattern is saved with numbers and texts as options, got {type(value).__name__} as "
+        f"{option} of {type(pattern).__name__}"
     )
 
 
 def _bare_names(choice: AttentionChoice) -> Iterator[str]:
     if isinstance(choice, str):
         yield choice
-    parts = choice.get("any_of", ()) if isinstance(choice, dict) else choice
-    if not isinstance(choice, str):
-        for part in parts:
+    elif isinstance(choice, tuple):
+        for part in choice:
             yield from _bare_names(part)
+    elif isinstance(choice, dict) and "name" not in choice:
+        for parts in choice.values():
+            yield from _bare_names(tuple(parts) if isinstance(parts, list | tuple) else (parts,))
 
 
 def _has_option(name: str, option: str) -> bool:

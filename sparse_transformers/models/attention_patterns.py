@@ -4,18 +4,19 @@ The rules treat earlier and later keys alike. Causality is a rule of its own, so
 `LocalWindow(256) & Causal()`, or `LocalWindow(256)` and `causal=True` where a function has that
 argument.
 
-To add a pattern: write a frozen dataclass with `allows`, and one line in `PATTERNS`.
+To add a pattern: write a frozen dataclass with `allows` and `for_length`, under `register_pattern`.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.checks import MOST, check_options, check_whole
 from sparse_transformers.models.pattern_base import (
     AttentionPattern,
     Causal,
@@ -27,6 +28,7 @@ from sparse_transformers.models.pattern_base import (
     Ranges,
     Union,
 )
+from sparse_transformers.models.registry import register, unknown_name
 
 __all__ = [
     "PATTERNS",
@@ -49,11 +51,45 @@ __all__ = [
     "Strided",
     "Union",
     "make_pattern",
+    "register_pattern",
 ]
 
 Part = Literal["both", "local", "column"]
 
+PATTERNS: dict[str, type[AttentionPattern]] = {}
+"""The patterns by the names that `make_pattern`, configurations and the command line take."""
 
+Pattern = TypeVar("Pattern", bound=type[AttentionPattern])
+
+
+def register_pattern(name: str) -> Callable[[Pattern], Pattern]:
+    """A class decorator that gives a pattern a name, under which it can be made and saved.
+
+    >>> import sparse_transformers as st
+    >>> from dataclasses import dataclass
+    >>> @st.register_pattern("even")
+    ... @dataclass(frozen=True)
+    ... class EvenKeys(st.AttentionPattern):
+    ...     step: int = 2
+    ...     def allows(self, query, key):
+    ...         return key % self.step == 0
+    ...
+    >>> st.make_pattern("even", step=3)
+    EvenKeys(step=3)
+    >>> st.SparseTransformerConfig(attention=EvenKeys() & st.Causal()).to_dict()["attention"]
+    {'all_of': [{'name': 'even', 'step': 2}, {'name': 'causal'}]}
+
+    Args:
+        name: A plain word; a key of `PATTERNS` from then on.
+
+    Raises:
+        ValueError: The name is no plain word or belongs to another class, or the class is no
+            subclass of `AttentionPattern`.
+    """
+    return register(PATTERNS, AttentionPattern, "pattern", name)
+
+
+@register_pattern("dense")
 @dataclass(frozen=True)
 class Dense(AttentionPattern):
     """Every query sees every key.
@@ -72,6 +108,10 @@ class Dense(AttentionPattern):
         return [(0, k_len)]
 
 
+register_pattern("causal")(Causal)
+
+
+@register_pattern("local")
 @dataclass(frozen=True)
 class LocalWindow(AttentionPattern):
     """Every query sees the keys nearer than `window_size`.
@@ -95,7 +135,11 @@ class LocalWindow(AttentionPattern):
     window_size: int
 
     def __post_init__(self) -> None:
-        check_whole(1, window_size=self.window_size)
+        check_options(self, 1, "window_size")
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "LocalWindow":
+        return cls(max(1, seq_len // 8))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return abs(query - key) < self.window_size
@@ -108,6 +152,7 @@ class LocalWindow(AttentionPattern):
         return self.window_size
 
 
+@register_pattern("dilated")
 @dataclass(frozen=True)
 class DilatedWindow(AttentionPattern):
     """A window with gaps: `window_size` keys on each side (itself included), `dilation` apart.
@@ -130,7 +175,11 @@ class DilatedWindow(AttentionPattern):
     dilation: int
 
     def __post_init__(self) -> None:
-        check_whole(1, window_size=self.window_size, dilation=self.dilation)
+        check_options(self, 1, "window_size", "dilation")
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "DilatedWindow":
+        return cls(max(1, seq_len // 8), dilation=2)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         distance = query - key
@@ -147,6 +196,7 @@ class DilatedWindow(AttentionPattern):
         return [Interleaved(self.dilation, LocalWindow(self.window_size))]
 
 
+@register_pattern("strided")
 @dataclass(frozen=True)
 class Strided(AttentionPattern):
     """The positions up to `stride` away, and every `stride`-th position beyond.
@@ -169,8 +219,12 @@ class Strided(AttentionPattern):
     part: Part = "both"
 
     def __post_init__(self) -> None:
-        check_whole(1, stride=self.stride)
+        check_options(self, 1, "stride")
         _check_part(self.part)
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "Strided":
+        return cls(max(1, seq_len // 8))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         distance = query - key
@@ -189,13 +243,14 @@ class Strided(AttentionPattern):
 
     def parts(self) -> list[Interleaved]:
         column = Interleaved(self.stride, Dense())
-        local = Interleaved(1, LocalWindow(self.stride + 1))
+        local = Interleaved(1, LocalWindow(min(self.stride + 1, MOST)))
         # The local part has the column's keys at distance 0 and `stride`, which are the same and
         # the neighbouring number in the subsequence.
         beyond_local = Interleaved(self.stride, ~LocalWindow(2))
         return _choose_part(self.part, [local], [column], [local, beyond_local])
 
 
+@register_pattern("fixed")
 @dataclass(frozen=True)
 class Fixed(AttentionPattern):
     """The query's own block, and the last `summary_size` positions of every block.
@@ -221,13 +276,17 @@ class Fixed(AttentionPattern):
     part: Part = "both"
 
     def __post_init__(self) -> None:
-        check_whole(1, block_size=self.block_size, summary_size=self.summary_size)
+        check_options(self, 1, "block_size", "summary_size")
         if self.summary_size > self.block_size:
             raise ValueError(
                 f"summary_size must be at most block_size ({self.block_size}), "
                 f"got {self.summary_size}"
             )
         _check_part(self.part)
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "Fixed":
+        return cls(max(1, seq_len // 8))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         local = query // self.block_size == key // self.block_size
@@ -242,6 +301,7 @@ class Fixed(AttentionPattern):
         return [own_block] if self.part == "local" else [own_block, (0, k_len)]
 
 
+@register_pattern("block")
 @dataclass(frozen=True)
 class BlockSparse(AttentionPattern):
     """Random blocks of `block_size` x `block_size` pairs: a share of `sparsity` is skipped.
@@ -273,8 +333,12 @@ class BlockSparse(AttentionPattern):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole(1, block_size=self.block_size)
-        _check_random(self.sparsity, self.seed)
+        check_options(self, 1, "block_size")
+        _check_random(self)
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "BlockSparse":
+        return cls(max(1, seq_len // 8), sparsity=0.5)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         row, column = query // self.block_size, key // self.block_size
@@ -304,6 +368,7 @@ class BlockSparse(AttentionPattern):
         return ranges
 
 
+@register_pattern("random")
 @dataclass(frozen=True)
 class RandomSparse(AttentionPattern):
     """Single random pairs: a share of `sparsity` is skipped, and every query sees itself.
@@ -327,7 +392,11 @@ class RandomSparse(AttentionPattern):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_random(self.sparsity, self.seed)
+        _check_random(self)
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "RandomSparse":
+        return cls(sparsity=0.8)
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return (_uniform(query, key, self.seed) >= self.sparsity * _HASH_RANGE) | (query == key)
@@ -336,6 +405,7 @@ class RandomSparse(AttentionPattern):
         return [(0, k_len)]
 
 
+@register_pattern("global")
 @dataclass(frozen=True)
 class GlobalTokens(AttentionPattern):
     """The tokens at `positions` see every token, and every token sees them.
@@ -356,8 +426,12 @@ class GlobalTokens(AttentionPattern):
     positions: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _check_positions(positions=self.positions)
-        object.__setattr__(self, "positions", tuple(sorted(set(self.positions))))
+        positions = _whole_positions(positions=self.positions)
+        object.__setattr__(self, "positions", tuple(sorted(set(positions))))
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "GlobalTokens":
+        return cls((0,))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return self._is_global(query) | self._is_global(key)
@@ -387,6 +461,7 @@ class GlobalTokens(AttentionPattern):
         return runs
 
 
+@register_pattern("sinks")
 @dataclass(frozen=True)
 class AttentionSinks(AttentionPattern):
     """Every query sees the first `count` keys.
@@ -407,7 +482,11 @@ class AttentionSinks(AttentionPattern):
     count: int
 
     def __post_init__(self) -> None:
-        check_whole(1, count=self.count)
+        check_options(self, 1, "count")
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "AttentionSinks":
+        return cls(min(4, seq_len))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return (query >= 0) & (key < self.count)
@@ -416,6 +495,7 @@ class AttentionSinks(AttentionPattern):
         return [(0, self.count)]
 
 
+@register_pattern("longformer")
 @dataclass(frozen=True)
 class Longformer(AttentionPattern):
     """A window, dilated if wanted, and a few global tokens.
@@ -442,9 +522,9 @@ class Longformer(AttentionPattern):
     dilation: int = 1
 
     def __post_init__(self) -> None:
-        check_whole(1, window_size=self.window_size, dilation=self.dilation)
-        _check_positions(global_positions=self.global_positions)
-        object.__setattr__(self, "global_positions", tuple(self.global_positions))
+        check_options(self, 1, "window_size", "dilation")
+        positions = _whole_positions(global_positions=self.global_positions)
+        object.__setattr__(self, "global_positions", positions)
 
     @cached_property
     def _union(self) -> AttentionPattern:
@@ -452,6 +532,10 @@ class Longformer(AttentionPattern):
         if self.dilation != 1:
             window = DilatedWindow(self.window_size, self.dilation)
         return window | GlobalTokens(self.global_positions)
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "Longformer":
+        return cls(max(1, seq_len // 8))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         return self._union.allows(query, key)
@@ -463,6 +547,7 @@ class Longformer(AttentionPattern):
         return self._union.parts()
 
 
+@register_pattern("bigbird")
 @dataclass(frozen=True)
 class BigBird(AttentionPattern):
     """Blocks of tokens: a window of `window_blocks`, `global_blocks` first ones, and random ones.
@@ -502,15 +587,19 @@ class BigBird(AttentionPattern):
     seq_len: int | None = None
 
     def __post_init__(self) -> None:
-        check_whole(1, block_size=self.block_size, window_blocks=self.window_blocks)
-        check_whole(0, global_blocks=self.global_blocks, random_blocks=self.random_blocks)
+        check_options(self, 1, "block_size", "window_blocks")
+        check_options(self, 0, "global_blocks", "random_blocks")
         if self.window_blocks % 2 == 0:
             raise ValueError(
                 f"window_blocks must be odd (the same on both sides), got {self.window_blocks}"
             )
-        _check_seed(self.seed)
+        _check_seed(self)
         if self.seq_len is not None:
-            check_whole(1, seq_len=self.seq_len)
+            check_options(self, 1, "seq_len")
+
+    @classmethod
+    def for_length(cls, seq_len: int) -> "BigBird":
+        return cls(max(1, seq_len // 16))
 
     def allows(self, query: Positions, key: Positions) -> Any:
         row, column = query // self.block_size, key // self.block_size
@@ -542,23 +631,6 @@ class BigBird(AttentionPattern):
         return _uniform(row, nth, self.seed) % n_blocks
 
 
-# Names for `make_pattern` and for configurations.
-PATTERNS: dict[str, type[AttentionPattern]] = {
-    "dense": Dense,
-    "causal": Causal,
-    "local": LocalWindow,
-    "dilated": DilatedWindow,
-    "strided": Strided,
-    "fixed": Fixed,
-    "block": BlockSparse,
-    "random": RandomSparse,
-    "global": GlobalTokens,
-    "sinks": AttentionSinks,
-    "longformer": Longformer,
-    "bigbird": BigBird,
-}
-
-
 def make_pattern(name: str, **options: Any) -> AttentionPattern:
     """The pattern called `name` in `PATTERNS`.
 
@@ -568,14 +640,14 @@ def make_pattern(name: str, **options: Any) -> AttentionPattern:
 
     Args:
         name: A key of `PATTERNS`: "dense", "causal", "local", "dilated", "strided", "fixed",
-            "block", "random", "global", "sinks", "longformer" or "bigbird".
+            "block", "random", "global", "sinks", "longformer", "bigbird", or a registered one.
         **options: The arguments of the pattern's class.
 
     Raises:
         ValueError: The name is unknown, or an option is unknown, missing or out of range.
     """
     if name not in PATTERNS:
-        raise ValueError(f"unknown pattern {name!r}; known are {', '.join(PATTERNS)}")
+        raise ValueError(unknown_name("pattern", name, PATTERNS))
     parameters = inspect.signature(PATTERNS[name]).parameters
     unknown = [option for option in options if option not in parameters]
     if unknown:
@@ -622,20 +694,24 @@ def _check_part(part: str) -> None:
         raise ValueError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}")
 
 
-def _check_positions(**options: Sequence[int]) -> None:
-    for name, positions in options.items():
-        if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
-            raise ValueError(f"{name} must be a sequence of positions, got {positions!r}")
-        for position in positions:
-            check_whole(0, **{name: position})
+def _whole_positions(**options: Sequence[int]) -> tuple[int, ...]:
+    [(name, positions)] = options.items()
+    if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
+        raise ValueError(f"{name} must be a sequence of positions such as (0,), got {positions!r}")
+    for position in positions:
+        check_whole(0, **{name: position})
+    return tuple(map(int, positions))
 
 
-def _check_random(sparsity: float, seed: int) -> None:
-    if not isinstance(sparsity, int | float) or not 0 <= sparsity <= 1:
+def _check_random(pattern: BlockSparse | RandomSparse) -> None:
+    sparsity = pattern.sparsity
+    if isinstance(sparsity, bool) or not isinstance(sparsity, Real) or not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must be a number between 0 and 1, got {sparsity!r}")
-    _check_seed(seed)
+    object.__setattr__(pattern, "sparsity", float(sparsity))
+    _check_seed(pattern)
 
 
-def _check_seed(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed must be a whole number, got {seed!r}")
+def _check_seed(pattern: BlockSparse | RandomSparse | BigBird) -> None:
+    if isinstance(pattern.seed, bool) or not isinstance(pattern.seed, Integral):
+        raise ValueError(f"seed must be a whole number, got {pattern.seed!r}")
+    object.__setattr__(pattern, "seed", int(pattern.seed))

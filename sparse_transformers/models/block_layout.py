@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from sparse_transformers.models.rule_values import PositionRule, Ranges, on_device
+from sparse_transformers.models.rule_values import PositionRule, Ranges, evaluate_rule, on_device
 
 Value = TypeVar("Value")
 
@@ -283,10 +283,10 @@ def evaluate_tiles(
     if int(query_starts.max()) + block_size > k_len:
         query = query.clamp(max=k_len - 1)
     if int(key_starts.max()) + block_size <= k_len:
-        allowed = torch.as_tensor(pattern.allows(query, key))
+        allowed = evaluate_rule(pattern, query, key)
     else:
         inside = key.clamp(max=k_len - 1)
-        allowed = torch.as_tensor(pattern.allows(query, inside)) & (key < k_len)
+        allowed = evaluate_rule(pattern, query, inside) & (key < k_len)
     return allowed.broadcast_to(len(query_starts), block_size, block_size)
 
 

@@ -1,17 +1,68 @@
 """Checks of what comes from outside, with one wording for all of them."""
 
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
 import torch
 from jaxtyping import Integer
 from torch import Tensor
 
 from sparse_transformers.models.tracing import is_exporting, run_untraced
 
+MOST = 2**31 - 1
+"""The largest whole number of an option, so that products of two fit into 64 bits."""
+
 
 def check_whole(least: int, **arguments: int) -> None:
-    """Raises a `ValueError` that names the first argument which is no whole number >= `least`."""
+    """Raises a `ValueError` that names the first argument which is no whole number >= `least`.
+
+    NumPy's whole numbers are whole numbers too.
+    """
     for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if value > MOST:
+            raise ValueError(f"{name} must be at most {MOST:,}, got {value!r}")
+
+
+def check_options(record: Any, least: int, *names: str) -> None:
+    """`check_whole` for fields of a frozen dataclass, which then hold Python's whole numbers."""
+    for name in names:
+        check_whole(least, **{name: getattr(record, name)})
+        object.__setattr__(record, name, int(getattr(record, name)))
+
+
+def check_truth(**arguments: bool) -> None:
+    """Raises a `ValueError` that names the first argument which is not True or False."""
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def check_types(record: Any) -> None:
+    """Raises a `ValueError` unless the plain fields of a dataclass have the types that they name.
+
+    A text is not a truth value: "false" would count as true. Whole numbers are numbers too. Other
+    types than truth values, numbers and texts are left to the checks of the dataclass.
+    """
+    kinds = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
+    accepted = {bool: bool, int: Integral, float: Real, str: str}
+    for name, hint in get_type_hints(type(record)).items():
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        plain = [kind for kind in options if kind in kinds]
+        if not plain or any(kind not in (*kinds, type(None)) for kind in options):
+            continue
+        value = getattr(record, name)
+        if value is None and type(None) in options:
+            continue
+        fits = any(isinstance(value, accepted[kind]) for kind in plain)
+        if not fits or (isinstance(value, bool) and bool not in plain):
+            wanted = " or ".join(kinds[kind] for kind in plain)
+            raise ValueError(f"{name} must be {wanted}, got {value!r}")
+        if not isinstance(value, bool | int | float | str):  # a number of NumPy
+            plain_number = int(value) if isinstance(value, Integral) else float(value)
+            object.__setattr__(record, name, plain_number)
 
 
 def check_dropout(dropout: float, name: str = "dropout") -> None:

@@ -24,6 +24,7 @@ from sparse_transformers.models.rule_values import (
     Positions,
     Ranges,
     content_of,
+    evaluate_rule,
     on_device,
     snapshot,
 )
@@ -90,6 +91,21 @@ class AttentionPattern(ABC):
         that one expression serves numbers, tensors on any device, and FlexAttention's tracing.
         """
 
+    @classmethod
+    def for_length(cls, seq_len: int) -> "AttentionPattern":
+        """An example whose structure is visible in `seq_len` tokens, for pictures and tests.
+
+        Raises:
+            ValueError: The class needs options and does not say which suit a length.
+        """
+        try:
+            return cls()
+        except TypeError as error:
+            raise ValueError(
+                f"{cls.__name__} needs options: a class method `for_length(cls, seq_len)` may "
+                "give the pattern with options that suit a length"
+            ) from error
+
     def candidate_keys(self, first: Positions, last: Positions, k_len: int) -> Ranges | None:
         """Ranges `[start, stop)` that hold every key which queries `first..last` may attend to.
 
@@ -122,7 +138,7 @@ class AttentionPattern(ABC):
         with CPU:
             query = torch.arange(k_len - q_len, k_len)[:, None]
             key = torch.arange(k_len)[None, :]
-            allowed = torch.as_tensor(self.to(CPU).allows(query, key))
+            allowed = evaluate_rule(self.to(CPU), query, key)
         return allowed.broadcast_to(q_len, k_len).clone()
 
     def layout(

@@ -33,6 +33,29 @@ class PositionRule(Protocol):
 Rule = TypeVar("Rule", bound=PositionRule)
 
 
+def evaluate_rule(rule: PositionRule, query: Positions, key: Positions) -> Tensor:
+    """What the rule says about these pairs, as truth values.
+
+    Raises:
+        ValueError: The rule does not work for several positions at once, or says something else.
+    """
+    try:
+        allowed = torch.as_tensor(rule.allows(query, key))
+    except (RuntimeError, ValueError) as error:
+        if "ambiguous" not in str(error):
+            raise
+        raise ValueError(
+            f"{type(rule).__name__}.allows is asked about many positions at once: it must use "
+            "&, |, ~ and comparisons of two, in place of and, or, not, if and a < b < c"
+        ) from error
+    if allowed.dtype != torch.bool:
+        raise ValueError(
+            f"{type(rule).__name__}.allows must return True or False for each pair, "
+            f"got {allowed.dtype}"
+        )
+    return allowed
+
+
 def content_of(value: Any) -> Hashable:
     """A key that two values share if they are equal, numbers inside tensors included.
 

@@ -6,8 +6,8 @@ so that masking beforehand alone would let future tokens in.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead, PerSequence
+from sparse_transformers.models.registry import register, unknown_name
+from sparse_transformers.models.rule_values import evaluate_rule
 
 SCORES_PER_CHUNK = 1 << 22
 """How many scores a selector holds at once: 16 MiB in single precision."""
@@ -60,6 +62,38 @@ class Selector(nn.Module, ABC):
         """
 
 
+SELECTORS: dict[str, type[Selector]] = {}
+"""The selectors by the names that configurations use."""
+
+SelectorClass = TypeVar("SelectorClass", bound=type[Selector])
+
+
+def register_selector(name: str) -> Callable[[SelectorClass], SelectorClass]:
+    """A class decorator that gives a selector a name, under which configurations know it.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> @st.register_selector("first")
+    ... class FirstKeys(st.Selector):
+    ...     def __init__(self, count):
+    ...         super().__init__()
+    ...         self.count = count
+    ...     def select(self, hidden, query, key, pattern, key_lengths=None):
+    ...         return torch.arange(self.count).expand(*query.shape[:3], self.count)
+    ...
+    >>> config = st.SparseTransformerConfig(selector={"name": "first", "count": 4})
+
+    Args:
+        name: A plain word; a key of `SELECTORS` from then on.
+
+    Raises:
+        ValueError: The name is no plain word or belongs to another class, or the class is no
+            subclass of `Selector`.
+    """
+    return register(SELECTORS, Selector, "selector", name)
+
+
+@register_selector("top_k")
 class TopKSelector(Selector):
     """The `top_k` allowed keys with the largest scores, which have most of the softmax's weight.
 
@@ -112,19 +146,20 @@ class TopKSelector(Selector):
         return selected
 
 
-SELECTORS: dict[str, type[Selector]] = {"top_k": TopKSelector}
-"""The selectors by the names that configurations use; a new selector is one more entry."""
-
-
 def make_selector(options: Mapping[str, Any]) -> Selector:
     """Makes a selector from its name and its options, such as `{"name": "top_k", "top_k": 64}`.
 
     Raises:
         ValueError: An unknown name, or options that the selector does not have.
     """
+    if not isinstance(options, Mapping):
+        raise ValueError(
+            "selector must be a dictionary such as {'name': 'top_k', 'top_k': 64}; a class of your "
+            f"own gets a name by @register_selector('...'); got {options!r}"
+        )
     name = options.get("name")
     if name not in SELECTORS:
-        raise ValueError(f"unknown selector {name!r}; known are {', '.join(SELECTORS)}")
+        raise ValueError(unknown_name("selector", name, SELECTORS))
     values = {option: value for option, value in options.items() if option != "name"}
     try:
         return SELECTORS[name](**values)
@@ -168,8 +203,7 @@ def is_allowed(pattern: AttentionPattern, queries: Tensor, keys: Tensor) -> Tens
         of_members = keys.unbind(-3) if keys.ndim > 2 else [keys] * len(pattern.patterns)
     else:
         # A rule is not asked about positions outside the sequence, and -1 is one.
-        allowed = pattern.to(keys.device).allows(queries, keys.clamp(min=0))
-        return torch.as_tensor(allowed, device=keys.device) & (keys >= 0)
+        return evaluate_rule(pattern.to(keys.device), queries, keys.clamp(min=0)) & (keys >= 0)
     rules = [
         is_allowed(each, queries, of_member)
         for each, of_member in zip(pattern.patterns, of_members, strict=True)

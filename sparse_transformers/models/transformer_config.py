@@ -8,9 +8,14 @@ from typing import Any
 
 import torch
 
-from sparse_transformers.models.attention_choice import AttentionChoice, patterns_from_choices
+from sparse_transformers.models.attention_choice import (
+    AttentionChoice,
+    describe_pattern,
+    patterns_from_choices,
+    written_choice,
+)
 from sparse_transformers.models.attention_ops import BACKENDS, Backend
-from sparse_transformers.models.checks import check_dropout, check_heads, check_whole
+from sparse_transformers.models.checks import check_dropout, check_heads, check_types, check_whole
 from sparse_transformers.models.embeddings import check_positions
 from sparse_transformers.models.experts.layer import MoELayer
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead
@@ -45,9 +50,11 @@ class SparseTransformerConfig:
         max_seq_len: Number of positions that learned positions have, at least 1. Models with other
             positions take sequences of any length.
         attention: The pattern: a name of `PATTERNS`; a name with options, such as `{"name":
-            "strided", "stride": 64}`; `{"any_of": [...]}` for a union, such as sinks and a window;
-            a list with one of these for each layer. An entry of that list may be a list with one
-            choice for each head. Lists are kept as tuples.
+            "strided", "stride": 64}`; `{"any_of": [...]}`, `{"all_of": [...]}`, `{"not": ...}` and
+            `{"per_head": [...]}` for combinations; an `AttentionPattern`, which is written in one
+            of these forms if `register_pattern` has given its class a name; a list with one of
+            these for each layer. An entry of that list may be a list with one choice for each
+            head. Lists are kept as tuples.
         attention_options: Options of the patterns that are given by a name alone. The name "local"
             has a window of 256 by default.
         causal: Whether later keys are hidden, whatever the pattern allows.
@@ -99,7 +106,8 @@ class SparseTransformerConfig:
     linear_head: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attention", _lists_to_tuples(self.attention))
+        check_types(self)
+        object.__setattr__(self, "attention", written_choice(_lists_to_tuples(self.attention)))
         object.__setattr__(self, "attention_options", _lists_to_tuples(self.attention_options))
         object.__setattr__(self, "experts", _lists_to_tuples(self.experts))
         check_whole(1, vocab_size=self.vocab_size, n_layers=self.n_layers)
@@ -177,8 +185,13 @@ class SparseTransformerConfig:
         return tuple(None if entry is None else self._make_experts(entry) for entry in entries)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, which `from_dict` takes back, also out of JSON."""
-        return dataclasses.asdict(self)
+        """The fields as plain values, which `from_dict` takes back, also out of JSON.
+
+        Raises:
+            ValueError: An attention pattern has no name; see `register_pattern`.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _to_plain(value) for name, value in fields.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SparseTransformerConfig":
@@ -233,3 +246,12 @@ def _lists_to_tuples(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_lists_to_tuples(item) for item in value)
     return value
+
+
+def _to_plain(value: Any) -> Any:
+    """Copies of dictionaries and lists, with tuples as lists and patterns as names and options."""
+    if isinstance(value, AttentionPattern):
+        return _to_plain(describe_pattern(value))
+    if isinstance(value, dict):
+        return {name: _to_plain(held) for name, held in value.items()}
+    return [_to_plain(each) for each in value] if isinstance(value, list | tuple) else value

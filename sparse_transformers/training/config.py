@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sparse_transformers.models.checks import check_types
 from sparse_transformers.utils.runtime import PRECISIONS
 
 
@@ -67,6 +68,7 @@ class TrainingConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         counts = "steps batch_size grad_accumulation log_every eval_every save_every"
         for name in counts.split():
             if getattr(self, name) < 1:

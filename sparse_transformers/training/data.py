@@ -54,7 +54,7 @@ class ByteCorpus:
     `ByteCorpus.from_file` reads any file.
 
     Args:
-        content: the bytes, one-dimensional, of dtype uint8.
+        content: the bytes, as such or as one row of dtype uint8.
         name: the name of the corpus in error messages, such as the file's path.
         valid_fraction: the share at the end that is never trained on, between 0 and 1.
 
@@ -63,8 +63,18 @@ class ByteCorpus:
     """
 
     def __init__(
-        self, content: UInt8[Tensor, "length"], *, name: str = "corpus", valid_fraction: float = 0.1
+        self,
+        content: UInt8[Tensor, "length"] | bytes,
+        *,
+        name: str = "corpus",
+        valid_fraction: float = 0.1,
     ) -> None:
+        if isinstance(content, bytes | bytearray):
+            content = _as_tensor(bytes(content))
+        if not isinstance(content, Tensor):
+            raise ValueError(
+                f"content must be bytes (for a text, text.encode()), got {type(content).__name__}"
+            )
         if content.ndim != 1 or content.dtype != torch.uint8:
             raise ValueError(
                 f"content must be one row of uint8, got {content.dtype} {tuple(content.shape)}"
@@ -76,6 +86,9 @@ class ByteCorpus:
         self.content = content
         self.train = content[:n_train]
         self.valid = content[n_train:]
+
+    def __repr__(self) -> str:
+        return f"ByteCorpus({self.name!r}, {len(self.train):,} + {len(self.valid):,} bytes)"
 
     @classmethod
     def from_file(cls, path: str | Path, *, valid_fraction: float = 0.1) -> "ByteCorpus":

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from sparse_transformers.demos.pattern_names import ALIASES
 from sparse_transformers.demos.sparse_attention_demo import SparseAttentionDemo
 from sparse_transformers.models.attention_patterns import DilatedWindow, RandomSparse
 
-MECHANISMS = ["dense", "sparse_random", "local_window", "strided", "block_sparse", "dilated"]
+MECHANISMS = ["dense", "random", "local", "strided", "block", "dilated"]
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -74,10 +75,15 @@ def test_demo_is_reproducible_and_leaves_the_global_random_state_alone():
 
 def test_bad_mechanisms_are_refused():
     demo = SparseAttentionDemo(32, 4)
-    with pytest.raises(ValueError, match="attention_type 'local'; known are dense, sparse_random"):
-        demo.compute_attention("local", 8)
+    with pytest.raises(ValueError, match="unknown pattern 'lokal'; known are dense, causal"):
+        demo.compute_attention("lokal", 8)
     with pytest.raises(ValueError, match="'local' has no option stride"):
         demo.compute_attention("local_window", 8, stride=3)
+    for alias, name in ALIASES.items():
+        assert (
+            demo.compute_attention(alias, 8)["sparsity"]
+            == (demo.compute_attention(name, 8)["sparsity"])
+        )
     with pytest.raises(ValueError, match="seq_len must be a whole number of at least 1"):
         demo.compare_attention_mechanisms(0)
     with pytest.raises(ValueError, match="d_model must be a multiple of n_heads"):

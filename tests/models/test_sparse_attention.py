@@ -165,8 +165,8 @@ def test_lower_precision_costs_a_few_roundings(pattern, dtype, value_dim, device
     results = evaluate(problem.attend("tiled"), rounded)
     expected = evaluate(problem.solve, [x.double() for x in rounded])
 
-    # A result is rounded at the end; PyTorch's own CPU kernel rounds weights, the output and partial
-    # sums before: at most 4 roundings, each relative to the largest numbers.
+    # A result is rounded at the end; PyTorch's own CPU kernel rounds weights, the output and
+    # partial sums before: at most 4 roundings, each relative to the largest numbers.
     for name, got, right in zip(results._fields, results, expected, strict=True):
         error = (got.double() - right).abs().max() / right.abs().max()
         assert error < 4 * torch.finfo(dtype).eps, name

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.checks import check_truth, check_whole
 from sparse_transformers.models.experts.networks import Experts, Implementation
 from sparse_transformers.models.experts.router import Router
 from sparse_transformers.models.experts.routers import make_router
@@ -89,6 +89,7 @@ class MoELayer(nn.Module):
     ) -> None:
         super().__init__()
         check_whole(0, shared_experts=shared_experts)
+        check_truth(gated=gated, causal=causal)
         d_ff = 4 * d_model if d_ff is None else d_ff
         if not isinstance(router, Router):
             router = make_router(

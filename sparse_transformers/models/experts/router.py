@@ -73,6 +73,12 @@ class Router(nn.Module, ABC):
 class Choice:
     """The experts that tokens choose, before the capacity of the experts is applied.
 
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> experts = torch.tensor([[2], [0]])  # two tokens choose one of three experts
+    >>> st.Choice(experts, torch.ones(2, 1), torch.eye(3)[experts[:, 0]]).experts.shape
+    torch.Size([2, 1])
+
     Attributes:
         experts: The chosen experts, the best first.
         gates: Factors on their outputs; differentiable.
@@ -95,12 +101,11 @@ class TokenChoiceRouter(Router):
 
     >>> import sparse_transformers as st
     >>> import torch
-    >>> from sparse_transformers.models.experts.router import Choice
     >>> class FirstExpert(st.TokenChoiceRouter):
     ...     def choose(self, hidden, input_ids):
     ...         experts = torch.zeros(len(hidden), 1, dtype=torch.long)
     ...         probabilities = torch.eye(self.num_experts)[experts[:, 0]]
-    ...         return Choice(experts, torch.ones(len(hidden), 1), probabilities)
+    ...         return st.Choice(experts, torch.ones(len(hidden), 1), probabilities)
     ...
     >>> layer = st.MoELayer(32, num_experts=4, router=FirstExpert(4, top_k=1))
     >>> layer(torch.randn(2, 10, 32)).routing.counts

@@ -1,12 +1,12 @@
 """Routers, by the names under which a configuration chooses them.
 
-A new router is a subclass of `TokenChoiceRouter` with one method, `choose`, or of `Router`, and
-one more entry in `ROUTERS`.
+A new router is a subclass of `TokenChoiceRouter` with one method, `choose`, or of `Router`, under
+`register_router`.
 """
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +23,44 @@ from sparse_transformers.models.experts.router import (
     expert_capacity,
 )
 from sparse_transformers.models.experts.routing import Routing, SlotMixture
+from sparse_transformers.models.registry import register, unknown_name
 
 SOFTMAXES = ("before", "after")
 
+ROUTERS: dict[str, type[Router]] = {}
+"""The routers by the names that configurations use."""
 
+RouterClass = TypeVar("RouterClass", bound=type[Router])
+
+
+def register_router(name: str) -> Callable[[RouterClass], RouterClass]:
+    """A class decorator that gives a router a name, under which configurations know it.
+
+    >>> import sparse_transformers as st
+    >>> import torch
+    >>> @st.register_router("by_position")
+    ... class ByPosition(st.TokenChoiceRouter):
+    ...     def __init__(self, num_experts):
+    ...         super().__init__(num_experts, top_k=1)
+    ...     def choose(self, hidden, input_ids):
+    ...         experts = torch.arange(len(hidden))[:, None] % self.num_experts
+    ...         probabilities = torch.eye(self.num_experts)[experts[:, 0]]
+    ...         return st.Choice(experts, torch.ones(len(hidden), 1), probabilities)
+    ...
+    >>> st.MoELayer(8, num_experts=4, router="by_position")(torch.randn(1, 6, 8)).routing.counts
+    tensor([2, 2, 1, 1])
+
+    Args:
+        name: A plain word; a key of `ROUTERS` from then on.
+
+    Raises:
+        ValueError: The name is no plain word or belongs to another class, or the class is no
+            subclass of `Router`.
+    """
+    return register(ROUTERS, Router, "router", name)
+
+
+@register_router("top_k")
 class TopKRouter(TokenChoiceRouter):
     """The `top_k` experts with the largest logits.
 
@@ -76,6 +110,7 @@ class TopKRouter(TokenChoiceRouter):
         return Choice(best.indices, gates, probabilities, logits)
 
 
+@register_router("switch")
 class SwitchRouter(TokenChoiceRouter):
     """The likeliest expert alone, with its probability as the gate.
 
@@ -116,6 +151,7 @@ class SwitchRouter(TokenChoiceRouter):
         return Choice(best.indices, best.values, probabilities, logits)
 
 
+@register_router("noisy_top_k")
 class NoisyTopKRouter(TokenChoiceRouter):
     """Top-k of logits to which noise is added in training; the size of the noise is learned.
 
@@ -157,6 +193,7 @@ class NoisyTopKRouter(TokenChoiceRouter):
         return Choice(best.indices, best.values.softmax(-1), logits.softmax(-1), clean, load)
 
 
+@register_router("aux_free")
 class AuxFreeRouter(TokenChoiceRouter):
     """Sigmoid gates, and a bias per expert that balances the load without a loss.
 
@@ -219,6 +256,7 @@ class AuxFreeRouter(TokenChoiceRouter):
         self.counts.zero_()
 
 
+@register_router("hash")
 class HashRouter(TokenChoiceRouter):
     """Experts drawn once for every token id: a control without weights and without context.
 
@@ -269,6 +307,7 @@ class HashRouter(TokenChoiceRouter):
         return Choice(experts, gates, chosen.to(gates.dtype) / self.top_k)
 
 
+@register_router("expert_choice")
 class ExpertChoiceRouter(Router):
     """Each expert selects the tokens of a sequence with its highest probabilities.
 
@@ -322,6 +361,7 @@ class ExpertChoiceRouter(Router):
         )
 
 
+@register_router("soft")
 class SoftMoERouter(Router):
     """Soft MoE: experts process weighted means of all tokens, and their outputs are averaged back.
 
@@ -376,18 +416,6 @@ class SoftMoERouter(Router):
         )
 
 
-ROUTERS: dict[str, type[Router]] = {
-    "top_k": TopKRouter,
-    "switch": SwitchRouter,
-    "noisy_top_k": NoisyTopKRouter,
-    "aux_free": AuxFreeRouter,
-    "hash": HashRouter,
-    "expert_choice": ExpertChoiceRouter,
-    "soft": SoftMoERouter,
-}
-"""The routers by the names that configurations use; a new router is one more entry."""
-
-
 def make_router(
     options: str | Mapping[str, Any],
     *,
@@ -418,7 +446,7 @@ def make_router(
     options = {"name": options} if isinstance(options, str) else dict(options)
     name = options.pop("name", None)
     if name not in ROUTERS:
-        raise ValueError(f"unknown router {name!r}; known are {', '.join(ROUTERS)}")
+        raise ValueError(unknown_name("router", name, ROUTERS))
     router = ROUTERS[name]
     sizes: dict[str, Any] = {
         "d_model": d_model,

@@ -1,0 +1,28 @@
+"""Patterns for a length of text, by the names of `PATTERNS` and by other names in use."""
+
+import inspect
+from typing import Any
+
+from sparse_transformers.models.attention_patterns import PATTERNS, AttentionPattern, make_pattern
+
+ALIASES = {
+    "sparse": "random",
+    "sparse_random": "random",
+    "local_window": "local",
+    "block_sparse": "block",
+}
+"""Names that tutorials use, and those of `PATTERNS` for the same."""
+
+
+def pattern_for_length(name: str, seq_len: int, **options: Any) -> AttentionPattern:
+    """The pattern called `name`, with options that suit a length where none are given.
+
+    Raises:
+        ValueError: The name or an option is unknown, or an option is out of range.
+    """
+    name = ALIASES.get(name, name)
+    if name in PATTERNS:
+        example = PATTERNS[name].for_length(seq_len)
+        known = inspect.signature(PATTERNS[name]).parameters
+        options = {option: getattr(example, option) for option in known} | options
+    return make_pattern(name, **options)
