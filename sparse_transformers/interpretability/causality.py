@@ -7,7 +7,7 @@ inverted mask, a normalisation over the whole sequence, experts whose capacity i
 still to come.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +82,16 @@ def find_future_leak(
 
     Args:
         model: any callable from ids to (batch, seq, vocab or dim): a tensor, a tuple that starts
-            with one, or an object with `.logits` or `.last_hidden_state` (Hugging Face).
+            with one, or a dictionary or an object with `logits` or `last_hidden_state` (Hugging
+            Face).
         input_ids: the sequences to start from; every row is probed, all at once.
         vocab_size: replacements are drawn from 0 up to this. Default: `model.config.vocab_size`,
             or where there is none the largest id in `input_ids` plus one.
         n_probes: number of cuts to probe at most; a probe costs two forward passes.
         seed: the seed of the replacements and of the choice of cuts.
-        tolerance: the largest change that is no leak, relative to the largest unperturbed output.
+        tolerance: the largest change that is no leak, relative to the usual size of that output
+            (the median over the positions of its largest entry, over the sequences): an output
+            that is huge, such as -1e9 for a forbidden word, hides no other.
             All runs have the same shape, so a causal model repeats the same kernels and its change
             is exactly 0. The default forgives a few last bits of float32, which may differ where
             a model regroups its tokens by content (a router sends more or fewer of them through
@@ -121,16 +124,16 @@ def find_future_leak(
     largest_change = 0.0
     with evaluation_mode(model), torch.no_grad():
         expected = _outputs(model, input_ids)
-        allowance = tolerance * _scale(expected)
+        allowance = tolerance * _scales(expected)
         _check_repeatable(expected, _outputs(model, input_ids), allowance)
         for cut in cuts:
             replaced = _different_ids(input_ids, vocab_size, generator)
             for stop in sorted({cut + 1, seq_len}):
                 perturbed = input_ids.clone()
                 perturbed[:, cut:stop] = replaced[:, cut:stop]
-                change = _change_per_position(expected, _outputs(model, perturbed))[:cut]
+                change = _change(expected, _outputs(model, perturbed))[:, :cut]
                 largest_change = max(largest_change, change.max().item())
-                moved = (change > allowance).nonzero()
+                moved = (change > allowance).any(-1).any(0).nonzero()
                 if len(moved):
                     leaks.append(_Leak(int(moved[0]), n_changed=stop - cut, source=cut))
 
@@ -207,7 +210,10 @@ def _outputs(
     with torch.random.fork_rng(devices=[input_ids.device] if input_ids.is_cuda else []):
         outputs = model(input_ids)
     for name in ("logits", "last_hidden_state"):
-        outputs = getattr(outputs, name, outputs)
+        if isinstance(outputs, Mapping):
+            outputs = outputs.get(name, outputs)
+        else:
+            outputs = getattr(outputs, name, outputs)
     if isinstance(outputs, tuple | list):
         outputs = outputs[0]
     if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
@@ -224,22 +230,29 @@ def _outputs(
     return outputs
 
 
-def _scale(outputs: Float[Tensor, "batch seq dim"]) -> float:
-    """The largest finite magnitude; logits of forbidden tokens may be infinite."""
-    return outputs.abs().where(outputs.isfinite(), 0).max().item()
+def _scales(outputs: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "dim"]:
+    """The usual size of each output.
+
+    An output is not measured with the size of another, nor a small logit with the -1e9 that the
+    same word has at positions where it is forbidden. Infinities count as nothing.
+    """
+    magnitude = outputs.abs().where(outputs.isfinite(), 0).amax(0)
+    usual = magnitude.median(0).values
+    # An output that is mostly 0 is measured with the median of the others.
+    return torch.where(usual > 0, usual, usual.median())
 
 
-def _change_per_position(
+def _change(
     expected: Float[Tensor, "batch seq dim"], actual: Float[Tensor, "batch seq dim"]
-) -> Float[Tensor, " seq"]:
+) -> Float[Tensor, "batch seq dim"]:
     # Equal infinities differ by 0 here, where a subtraction would give NaN.
-    change = (actual - expected).abs().where(actual != expected, 0)
-    return change.amax(dim=(0, 2))
+    return (actual - expected).abs().where(actual != expected, 0)
 
 
-def _check_repeatable(expected: Tensor, repeated: Tensor, allowance: float) -> None:
-    difference = _change_per_position(expected, repeated).max().item()
-    if difference > allowance:
+def _check_repeatable(expected: Tensor, repeated: Tensor, allowance: Tensor) -> None:
+    change = _change(expected, repeated)
+    if bool((change > allowance).any()):
+        difference = change.max().item()
         raise ValueError(
             "model must answer the same when asked the same, or every change looks like a leak; "
             f"got outputs that differ by {difference:.3g} for the same ids"

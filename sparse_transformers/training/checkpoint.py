@@ -44,11 +44,17 @@ def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | N
         folder: holds the new checkpoint afterwards, or still the old one if the process is killed.
         model: saved by its `save_pretrained`.
         state: tensors, numbers, strings, lists and dicts, written to `STATE_FILE`.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
     """
     with replaced_folder(folder) as unfinished:
         model.save_pretrained(unfinished)
         if state is not None:
-            torch.save(state, unfinished / STATE_FILE)
+            try:
+                torch.save(state, unfinished / STATE_FILE)
+            except RuntimeError as error:  # what PyTorch makes of a full disk
+                raise OSError(f"{folder} could not be written: {error}") from error
 
 
 @contextmanager
@@ -90,6 +96,8 @@ def load_state(folder: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise ValueError(f"{path} is not a complete trainer state: {error}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} must hold a trainer state, got a {type(state).__name__}")
     return state
 
 

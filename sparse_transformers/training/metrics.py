@@ -36,9 +36,25 @@ class MetricsLog:
 
 
 def read_metrics(path: str | Path) -> list[Row]:
-    """The rows of a metrics file; a last line that a kill cut short is left out."""
+    """The rows of a metrics file; a last line that a kill cut short is left out.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+        ValueError: another line is no row of metrics.
+    """
+    rows = []
     lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: no row of metrics: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise ValueError(f"{path}, line {number}: a row of metrics must have a step")
+        rows.append(row)
+    return rows
 
 
 def _line(row: Row) -> str:

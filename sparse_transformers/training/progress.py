@@ -8,7 +8,7 @@ from sparse_transformers.training.metrics import Row
 from sparse_transformers.training.task import Evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingResult:
     """The result of a run.
 
@@ -27,6 +27,14 @@ class TrainingResult:
     evaluations: dict[int, Evaluation]
     metrics: tuple[Row, ...]
     output_dir: Path | None
+
+    def __repr__(self) -> str:
+        where = "" if self.output_dir is None else f", output_dir={str(self.output_dir)!r}"
+        return (
+            f"TrainingResult(steps={self.steps:,}, train_seconds={self.train_seconds:.1f}, "
+            f"best={self.best.loss_bits:.3f} bits after step {self.best_step:,}, "
+            f"final={self.final.loss_bits:.3f} bits{where})"
+        )
 
     @property
     def best_step(self) -> int:

@@ -1,5 +1,6 @@
 """The files of a run, in one folder.
 
+.lock            there while a run writes into the folder
 run.json         settings of training, task and model, and the environment
 metrics.jsonl    one row per logged step and per validation
 best/, last/     checkpoints: config.json and model.safetensors; last/ also trainer_state.pt
@@ -8,9 +9,12 @@ training.png     the losses over the run, drawn at the end
 
 import io
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from sparse_transformers.training.checkpoint import (
     SavableModel,
@@ -21,7 +25,11 @@ from sparse_transformers.training.checkpoint import (
 from sparse_transformers.training.metrics import Row
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text, environment
 
+logger = logging.getLogger(__name__)
+
 Settings = dict[str, dict[str, Any]]
+
+LOCK_FILE = ".lock"
 
 # Neither changes the results, except for the rounding of a device.
 MAY_CHANGE_ON_RESUME = ("training.device", "training.progress")
@@ -41,6 +49,7 @@ class RunFolder:
         self.last = path / "last"
         self.best = path / "best"
         self.metrics = path / "metrics.jsonl"
+        self._lock = FileLock(path / LOCK_FILE)
 
     def create(self) -> None:
         """Make the folder for a new run.
@@ -55,9 +64,25 @@ class RunFolder:
         about = {**self.settings, "environment": environment()}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._acquire()
             atomic_write_text(self.path / "run.json", json.dumps(about, indent=2) + "\n")
         except OSError as error:
+            if isinstance(error, BlockingIOError):
+                raise
             raise OSError(f"the output folder {self.path} must be writable: {error}") from error
+
+    def _acquire(self) -> None:
+        """Keep other runs out of the folder. The system frees it when the process ends."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BlockingIOError(f"{self.path} is in use by another run that writes it") from error
+
+    def release(self) -> None:
+        """Let other runs use the folder."""
+        if self._lock.is_locked:
+            self._lock.release()
+            (self.path / LOCK_FILE).unlink(missing_ok=True)
 
     def save_last(self, model: SavableModel, state: dict[str, Any]) -> None:
         """Write the checkpoint that a resumed run starts from."""
@@ -72,14 +97,22 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: there is no checkpoint.
+            BlockingIOError: another run writes into the folder.
             ValueError: the checkpoint is damaged, or belongs to a run with other settings.
         """
         if not recover_checkpoint(self.last):
             raise FileNotFoundError(
                 f"{self.path} holds no checkpoint to resume from: start the run without resuming"
             )
+        self._acquire()
         recover_checkpoint(self.best)
         state = load_state(self.last)
+        missing = {"settings", "optimizer", "progress"} - set(state)
+        if missing:
+            raise ValueError(
+                f"{self.last} must hold the state of a training run, which has "
+                f"{', '.join(sorted(missing))}; it was written by something else"
+            )
         differences = _differences(state["settings"], self.settings)
         if differences:
             raise ValueError(
@@ -90,17 +123,20 @@ class RunFolder:
         return state
 
     def draw(self, rows: Sequence[Row]) -> None:
-        """Draw the training plot."""
-        # Imported on use: matplotlib takes long to import.
-        from matplotlib.figure import Figure
+        """Draw the training plot. A plot that fails does not fail the run that is complete."""
+        try:
+            # Imported on use: matplotlib takes long to import.
+            from matplotlib.figure import Figure
 
-        from sparse_transformers.utils.plots.training import plot_training
+            from sparse_transformers.utils.plots.training import plot_training
 
-        figure = Figure(layout="constrained")  # pyplot would change global state
-        plot_training(rows, ax=figure.subplots())
-        image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=120)
-        atomic_write_bytes(self.path / "training.png", image.getvalue())
+            figure = Figure(layout="constrained")  # pyplot would change global state
+            plot_training(rows, ax=figure.subplots())
+            image = io.BytesIO()
+            figure.savefig(image, format="png", dpi=120)
+            atomic_write_bytes(self.path / "training.png", image.getvalue())
+        except Exception as error:
+            logger.warning("the run is complete, but its plot could not be drawn: %s", error)
 
 
 def _differences(before: Settings, now: Settings) -> list[str]:

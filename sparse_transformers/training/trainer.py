@@ -85,23 +85,27 @@ class Trainer:
             resume: continue from the last checkpoint in the output folder.
 
         Raises:
-            OSError: the output folder cannot be written to, already holds a run, or (when
-                resuming) holds no checkpoint.
+            OSError: the output folder cannot be written to, is in use by another run, already
+                holds a run, or (when resuming) holds no checkpoint.
             ValueError: the checkpoint is damaged or belongs to a run with other settings.
             FloatingPointError: the loss or its gradient became infinite or NaN.
         """
         self.model.to(self.device).train()
         self.optimizer = make_optimizer(self.model, self.config)
-        if resume:
-            self._resume()
-        else:
-            self._start()
-        self._run_steps()
-        if self._best_weights is not None:
-            self.model.load_state_dict(self._best_weights)
-        self.model.eval()
-        if self.folder is not None:
-            self.folder.draw(self.metrics.rows)
+        try:
+            if resume:
+                self._resume()
+            else:
+                self._start()
+            self._run_steps()
+            if self._best_weights is not None:
+                self.model.load_state_dict(self._best_weights)
+            self.model.eval()
+            if self.folder is not None:
+                self.folder.draw(self.metrics.rows)
+        finally:
+            if self.folder is not None:
+                self.folder.release()
         return TrainingResult(
             steps=self.progress.step,
             tokens=self.progress.tokens,
@@ -124,8 +128,13 @@ class Trainer:
         if self.folder is None:
             raise ValueError("resuming needs an output_dir, got None")
         state = self.folder.load_last(_savable(self.model))
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress.from_dict(state["progress"])
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress.from_dict(state["progress"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the trainer state in {self.folder.last} does not fit this run: {error!r}"
+            ) from error
         self._best_weights = state.get("best_weights")
         self.metrics = MetricsLog(self.folder.metrics, last_step=self.progress.step)
 
@@ -142,10 +151,13 @@ class Trainer:
             while not self._is_finished():
                 row = self._train_step()
                 out_of_steps = self._is_finished()
-                if out_of_steps or row["step"] % config.log_every == 0:
+                is_logged = out_of_steps or row["step"] % config.log_every == 0
+                if is_logged:
                     self.metrics.append(row)
                 if out_of_steps or row["step"] % config.eval_every == 0:
                     self._validate()
+                if self._is_finished() and not is_logged:  # the validation ended the run
+                    self.metrics.append(row)
                 if self._is_finished() or row["step"] % config.save_every == 0:
                     self._save_last()
                 bits = nats_to_bits(row["train_loss_nats"])

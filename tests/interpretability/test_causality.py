@@ -335,3 +335,36 @@ def test_model_that_never_answers_the_same_is_refused(input_ids):
 
     with pytest.raises(ValueError, match="must answer the same"):
         find_future_leak(lambda ids: torch.rand(*ids.shape, 1, generator=generator), input_ids)
+
+
+def test_a_huge_logit_hides_no_leak(input_ids):
+    """Forbidden words have logits of -1e9, which measure nothing but themselves."""
+
+    def model(ids):
+        logits = torch.nn.functional.one_hot(ids.roll(-1, 1), 12).double()  # one token ahead
+        logits[..., 11] = -1e9
+        return 0.5 * logits
+
+    report = find_future_leak(model, input_ids % 10, vocab_size=10)
+    assert report.leaks
+    assert report.first_leaking_position == 0
+
+    def sometimes_forbidden(ids):
+        logits = torch.nn.functional.one_hot(ids.roll(-1, 1), 12).double() + 0.1
+        logits[:, 3] = -1e9
+        return logits
+
+    assert find_future_leak(sometimes_forbidden, input_ids % 10, vocab_size=10).leaks
+
+
+def test_outputs_may_be_dictionaries(input_ids):
+    def causal_model(ids):
+        return {"loss": torch.zeros(()), "logits": torch.nn.functional.one_hot(ids, 10).float()}
+
+    def leaking(ids):
+        return {"last_hidden_state": torch.nn.functional.one_hot(ids.flip(1), 10).float()}
+
+    assert not find_future_leak(causal_model, input_ids % 10, vocab_size=10).leaks
+    assert find_future_leak(leaking, input_ids % 10, vocab_size=10).leaks
+    with pytest.raises(ValueError, match="floating point tensor, got dict"):
+        find_future_leak(lambda ids: {"scores": ids}, input_ids % 10, vocab_size=10)

@@ -128,6 +128,8 @@ def test_fingerprint_tells_corpora_apart():
     changed[50] += 1
     assert ByteCorpus(content).sha256() == ByteCorpus(content.clone()).sha256()
     assert ByteCorpus(content).sha256() != ByteCorpus(changed).sha256()
+
+
 def test_bytes_are_a_corpus_and_other_things_are_explained():
     corpus = ByteCorpus(b"to be or not to be" * 10, name="Hamlet")
     assert bytes(corpus.content.tolist()) == b"to be or not to be" * 10
