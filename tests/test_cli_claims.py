@@ -47,7 +47,7 @@ def ask(monkeypatch, classifier, text):
 def test_training_says_how_good_it_is_beside_the_majority(tmp_path, capsys):
     assert train("--output", str(tmp_path / "claims")) == 0
     printed = capsys.readouterr().out
-    assert "30 held-out rows, resampled by speaker: accuracy 0." in printed
+    assert "30 held-out rows, grouped by speaker: accuracy 0." in printed
     assert "always '" in printed
     assert "LEAKS" not in printed
     made = ClaimClassifier.load(tmp_path / "claims")
@@ -95,7 +95,7 @@ def test_judged_answers_are_learned_from_questions_and_answers(tmp_path, capsys)
     file.write_text("\n".join(map(json.dumps, lines)))
     folder = tmp_path / "claims"
     assert main(["train-claims", "--judged", str(file), "--quiet", "--output", str(folder)]) == 0
-    assert "resampled by question" in capsys.readouterr().out
+    assert "grouped by question" in capsys.readouterr().out
     assert ClaimClassifier.load(folder).config.fields == ("question", "answer")
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.training.padding import pad_tokens
+from sparse_transformers.utils.texts import check_texts, utf8
 
 PROMPT = "Q: {question}\nA:"
 """The text before the answer; `{question}` is replaced by the question."""
@@ -41,11 +42,18 @@ def answer_log_probabilities(
         batch_size: answers per forward pass; those of similar length go together.
 
     Raises:
-        ValueError: not as many questions as answers, an empty answer, or a prompt without
-            `{question}`.
+        ValueError: not as many questions as answers, an empty answer, a single text in place of a
+            list, half a surrogate pair in a text, a prompt without `{question}`, or a model that
+            is not causal.
 
     Source: Lin, Hilton and Evans 2022, arXiv:2109.07958, section 3.2.
     """
+    check_texts(questions=questions, answers=answers)
+    if getattr(getattr(model, "config", None), "causal", True) is False:
+        raise ValueError(
+            "model must be causal: one that reads an answer in both directions sees what it is to "
+            "predict, got causal=False"
+        )
     if len(questions) != len(answers):
         raise ValueError(
             f"there must be a question for each of the {len(answers)} answers, got {len(questions)}"
@@ -57,7 +65,10 @@ def answer_log_probabilities(
         raise ValueError(f"answers must not be empty, got an empty one at index {empty[0]}")
 
     prompts = [prompt.replace("{question}", question) for question in questions]
-    texts = [f"{before} {answer}".encode() for before, answer in zip(prompts, answers, strict=True)]
+    texts = [
+        utf8(f"{before} {answer}", "questions and answers")
+        for before, answer in zip(prompts, answers, strict=True)
+    ]
     n_prompt = torch.tensor([len(before.encode()) for before in prompts])
     n_bytes = torch.tensor([len(text) for text in texts])
     device = next(model.parameters()).device

@@ -19,6 +19,7 @@ from sparse_transformers.claims.text_rows import (
 )
 from sparse_transformers.training.padding import PADDING
 from sparse_transformers.utils.runtime import atomic_write_text
+from sparse_transformers.utils.texts import utf8
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -159,7 +160,7 @@ class ByteTokenizer:
         tokens = [
             start + byte
             for start, text in zip(self.field_starts, texts.values(), strict=True)
-            for byte in text.encode()
+            for byte in utf8(text, "text")
         ]
         return tokens or [self.field_starts[0]]
 

@@ -3,7 +3,6 @@
 import argparse
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from sparse_transformers.claims.classifier import ClaimClassifier
@@ -19,7 +18,7 @@ from sparse_transformers.claims.presets import ClaimPresets
 from sparse_transformers.claims.tables import load_tables
 from sparse_transformers.commands.command import Command
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
-from sparse_transformers.utils.metrics.significance import bootstrap_interval
+from sparse_transformers.utils.metrics.significance import share_interval
 from sparse_transformers.utils.runtime import make_writable_folder
 
 TRUTHFUL, NOT_TRUTHFUL = "truthful", "not truthful"
@@ -97,11 +96,9 @@ def run_train_claims(arguments: argparse.Namespace) -> None:
     truth = [merge[label] for label in corpus.valid_labels]
     train_labels = [merge[label] for label in corpus.train_labels]
     majority = max(classes, key=train_labels.count)
-    accuracy = bootstrap_interval(
-        np.mean,
+    accuracy = share_interval(
         [one == other for one, other in zip(truth, predicted, strict=True)],
         groups=corpus.valid_groups,
-        seed=arguments.seed,
     )
     classifier.save(arguments.output)
     leak = (
@@ -110,7 +107,7 @@ def run_train_claims(arguments: argparse.Namespace) -> None:
         else ""
     )
     print(
-        f"{len(truth):,} held-out rows, resampled by {corpus.group}: accuracy {accuracy}{leak}\n"
+        f"{len(truth):,} held-out rows, grouped by {corpus.group}: accuracy {accuracy}{leak}\n"
         f"always {majority!r}: {truth.count(majority) / len(truth):.3f}\n"
         f"written to {arguments.output}; its fields are {', '.join(config.fields)}"
     )

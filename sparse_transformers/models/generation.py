@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.ranking import argmax
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class TokenSampler:
     ) -> Int[Tensor, "batch"]:
         """One token for each row."""
         if self.greedy:
-            return logits.argmax(-1)
+            return argmax(logits)
         probabilities, order = self.ranked_probabilities(logits)
         # A generator draws on its own device, and the same numbers wherever the model is.
         rank = torch.multinomial(probabilities.to(generator.device), 1, generator=generator)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import torch
 from torch import nn
@@ -13,10 +14,17 @@ from sparse_transformers.models.feed_forward import ResidualProjection
 STD = 0.02
 
 
+_GENERATOR_IN_USE = RLock()
+"""Modules draw their first weights from PyTorch's global generator, which all threads share."""
+
+
 @contextmanager
 def seeded_on_cpu(seed: int) -> Iterator[None]:
-    """New modules are made on the CPU and draw from `seed`; the global random state is kept."""
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+    """New modules are made on the CPU and draw from `seed`; the global random state is kept.
+
+    One thread at a time, so that each gets the weights of its seed.
+    """
+    with _GENERATOR_IN_USE, torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead, PerSequence
+from sparse_transformers.models.ranking import top_indices
 from sparse_transformers.models.registry import register, unknown_name
 from sparse_transformers.models.rule_values import evaluate_rule
 
@@ -97,6 +98,8 @@ def register_selector(name: str) -> Callable[[SelectorClass], SelectorClass]:
 class TopKSelector(Selector):
     """The `top_k` allowed keys with the largest scores, which have most of the softmax's weight.
 
+    Of keys with equal scores, the first ones are taken.
+
     It computes all scores, so it saves no time. It is the oracle that a cheap selector is compared
     with.
 
@@ -141,8 +144,9 @@ class TopKSelector(Selector):
             scores = query[:, :, rows] @ key[:, :, :stop].transpose(-1, -2)
             scores = scores.masked_fill(~allowed, -torch.inf)
             n_here = min(n_selected, stop)
-            best = scores.topk(n_here, sorted=False)
-            selected[:, :, rows, :n_here] = best.indices.masked_fill(best.values == -torch.inf, -1)
+            best = top_indices(scores, n_here)
+            hidden_keys = scores.gather(-1, best) == -torch.inf
+            selected[:, :, rows, :n_here] = best.masked_fill(hidden_keys, -1)
         return selected
 
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from sparse_transformers.utils.texts import utf8
+
 
 def load_bytes(path: str | Path) -> UInt8[Tensor, "length"]:
     """The bytes of any file, text or not.
@@ -34,7 +36,7 @@ def default_text() -> str:
 
 def text_to_bytes(text: str) -> UInt8[Tensor, "length"]:
     """The UTF-8 bytes of `text`."""
-    return _as_tensor(text.encode())
+    return _as_tensor(utf8(text, "text"))
 
 
 class ByteCorpus:

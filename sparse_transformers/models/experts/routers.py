@@ -23,6 +23,7 @@ from sparse_transformers.models.experts.router import (
     expert_capacity,
 )
 from sparse_transformers.models.experts.routing import Routing, SlotMixture
+from sparse_transformers.models.ranking import top_indices
 from sparse_transformers.models.registry import register, unknown_name
 
 SOFTMAXES = ("before", "after")
@@ -102,12 +103,12 @@ class TopKRouter(TokenChoiceRouter):
     ) -> Choice:
         logits = self.gate(hidden)
         probabilities = logits.softmax(-1)
-        best = logits.topk(self.top_k, dim=-1)
+        best = top_indices(logits, self.top_k)
         if self.softmax == "after":
-            gates = best.values.softmax(-1)
+            gates = logits.gather(-1, best).softmax(-1)
         else:
-            gates = probabilities.gather(-1, best.indices)
-        return Choice(best.indices, gates, probabilities, logits)
+            gates = probabilities.gather(-1, best)
+        return Choice(best, gates, probabilities, logits)
 
 
 @register_router("switch")
@@ -147,8 +148,8 @@ class SwitchRouter(TokenChoiceRouter):
             hidden = hidden * torch.empty_like(hidden).uniform_(1 - self.jitter, 1 + self.jitter)
         logits = self.gate(hidden)
         probabilities = logits.softmax(-1)
-        best = probabilities.max(dim=-1, keepdim=True)
-        return Choice(best.indices, best.values, probabilities, logits)
+        best = top_indices(logits, 1)
+        return Choice(best, probabilities.gather(-1, best), probabilities, logits)
 
 
 @register_router("noisy_top_k")
@@ -189,8 +190,9 @@ class NoisyTopKRouter(TokenChoiceRouter):
             std = F.softplus(self.noise(hidden)) + 1e-2  # the constant of the authors' code
             logits = clean + torch.randn_like(clean) * std
             load = expected_load(clean, logits, std, self.top_k)
-        best = logits.topk(self.top_k, dim=-1)
-        return Choice(best.indices, best.values.softmax(-1), logits.softmax(-1), clean, load)
+        best = top_indices(logits, self.top_k)
+        gates = logits.gather(-1, best).softmax(-1)
+        return Choice(best, gates, logits.softmax(-1), clean, load)
 
 
 @register_router("aux_free")
@@ -240,7 +242,7 @@ class AuxFreeRouter(TokenChoiceRouter):
         self, hidden: Float[Tensor, "tokens d_model"], input_ids: Integer[Tensor, "tokens"] | None
     ) -> Choice:
         logits = self.gate(hidden)
-        experts = (logits.sigmoid() + self.bias).topk(self.top_k, dim=-1).indices
+        experts = top_indices(logits.sigmoid() + self.bias, self.top_k)
         log_scores = F.logsigmoid(logits)
         chosen = log_scores.gather(-1, experts)
         # The softmax is the sigmoids over their sum, without 0 / 0 where all of them vanish. With a
@@ -342,12 +344,12 @@ class ExpertChoiceRouter(Router):
         seq_len = hidden.shape[1]
         scores = self.gate(hidden).softmax(-1).masked_fill(~is_token[..., None], 0.0)
         capacity = expert_capacity(is_token, self.num_experts, self.top_k, 1.0)
-        ranked = scores.masked_fill(~is_token[..., None], -1.0).topk(
-            min(seq_len, max(capacity.tolist(), default=0)), dim=1
-        )
-        taken = torch.arange(ranked.indices.shape[1], device=hidden.device) < capacity[:, None]
+        most = min(seq_len, max(capacity.tolist(), default=0))
+        of_tokens = scores.masked_fill(~is_token[..., None], -1.0).transpose(1, 2)
+        ranked = top_indices(of_tokens, most).transpose(1, 2)
+        taken = torch.arange(most, device=hidden.device) < capacity[:, None]
         chosen = torch.zeros_like(scores, dtype=torch.bool).scatter(
-            1, ranked.indices, taken[..., None].expand_as(ranked.indices)
+            1, ranked, taken[..., None].expand_as(ranked)
         )
         experts, tokens = chosen.flatten(0, 1).T.nonzero().unbind(1)
         probabilities = scores.flatten(0, 1)

@@ -45,8 +45,7 @@ def load_judged_answers(file: str | Path) -> pd.DataFrame:
     """
     source = "get data/finetune_truth.jsonl from https://github.com/sylinrl/TruthfulQA"
     path = existing_file(file, source)
-    lines = enumerate(read_lines(path), start=1)
-    return pd.DataFrame([_judged_answer(path, line, text) for line, text in lines])
+    return pd.DataFrame([_judged_answer(path, line, text) for line, text in read_lines(path)])
 
 
 def _judged_answer(path: Path, line: int, text: str) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _find_files(path: Path) -> list[Path]:
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    rows = [_read_row(path, line, text) for line, text in enumerate(read_lines(path), start=1)]
+    rows = [_read_row(path, line, text) for line, text in read_lines(path)]
     return pd.DataFrame(rows, columns=LIAR_COLUMNS).assign(split=path.stem)
 
 

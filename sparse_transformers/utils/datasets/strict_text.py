@@ -44,8 +44,8 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file without their ends (LF or CRLF) and without blank ones at its end.
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, with their numbers, without LF or CRLF.
 
     Only these two end a line: other characters that `str.splitlines` obeys occur inside texts.
 
@@ -53,9 +53,7 @@ def read_lines(path: Path) -> list[str]:
         ValueError: the file is empty or not UTF-8.
     """
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
-    while not lines[-1]:
-        lines.pop()
-    return lines
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -69,9 +67,7 @@ def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str, s
         ValueError: the file is empty, not UTF-8 or not valid CSV, lacks a required column or has
             it twice, has no rows, or has a row of another length than its header.
     """
-    records = list(_csv_records(path))
-    while not records[-1][1]:
-        records.pop()
+    records = [(line, cells) for line, cells in _csv_records(path) if cells]
     header = [name.strip() for name in records[0][1]]
     for problem, names in (
         ("missing", [name for name in required if name not in header]),

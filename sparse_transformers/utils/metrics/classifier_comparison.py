@@ -85,7 +85,12 @@ def _compare_auc(
     scores_a, scores_b = a.probabilities[:, 1], b.probabilities[:, 1]
     if resampling["groups"] is not None:
         return paired_bootstrap(roc_auc, a.truth, scores_a, scores_b, **resampling)
-    result = delong_test(a.truth, scores_a, scores_b, resampling["confidence"])
+    try:
+        result = delong_test(a.truth, scores_a, scores_b, resampling["confidence"])
+    except ValueError:
+        # Both separate the classes without a fault, one of them in reverse: no variance to test
+        # with. Resampling says the same of every resample, and its p-value is that of their number.
+        return paired_bootstrap(roc_auc, a.truth, scores_a, scores_b, **resampling)
     return PairedDifference(result.auc_a, result.auc_b, result.difference, result.p_value)
 
 

@@ -10,7 +10,12 @@ from sparse_transformers.utils.metrics.calibration import calibration_null
 from sparse_transformers.utils.metrics.label_encoding import Label
 from sparse_transformers.utils.metrics.metric_table import BINNED_METRICS, Metric
 from sparse_transformers.utils.metrics.predictions import Predictions
-from sparse_transformers.utils.metrics.significance import Interval, bootstrap_interval
+from sparse_transformers.utils.metrics.resampling import check_resamples
+from sparse_transformers.utils.metrics.significance import (
+    Interval,
+    bootstrap_interval,
+    share_interval,
+)
 
 _UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -24,7 +29,7 @@ def metric_limits(
     n_resamples: int = 999,
     seed: int = 0,
 ) -> dict[str, float]:
-    """`<name>_low` and `<name>_high` of each metric, by bootstrap.
+    """`<name>_low` and `<name>_high` of each metric: Wilson's for the accuracy, by bootstrap else.
 
     They are NaN where the metric is not finite, or is undefined on most resamples. A binned
     calibration error is higher on a resample than on the rows themselves, so that its bootstrap
@@ -54,7 +59,9 @@ def metric_limits(
             seed=seed,
         )
 
-    intervals = {"accuracy": interval("accuracy")}  # always defined: what it raises is meant
+    check_resamples(n_resamples)
+    hits = predictions.truth == predictions.predicted
+    intervals = {"accuracy": share_interval(hits, groups=groups, confidence=confidence)}
     for name, metric in metrics.items():
         if name in intervals or name in BINNED_METRICS:
             continue

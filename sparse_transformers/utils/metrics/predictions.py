@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from sparse_transformers.utils.arrays import Codes, Floats
@@ -17,8 +18,8 @@ from sparse_transformers.utils.metrics.label_encoding import (
 )
 
 _ROUNDING = 1e-6
-_SUM_ROUNDING = 1e-3
-"""A softmax in half precision sums to 1 within this."""
+_SUM_ROUNDING = 2.0**-8
+"""A softmax in bfloat16 sums to 1 within half of this: it rounds each share by at most 2**-9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +138,8 @@ def check_numbers(name: str, values: "ArrayLike") -> Floats:
     Raises:
         ValueError: something is no number, or is not finite; the message calls them `name`.
     """
+    if isinstance(values, torch.Tensor):  # NumPy has no bfloat16, and takes no gradients
+        values = values.detach().cpu().double().numpy()
     try:
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -41,8 +41,7 @@ def bootstrap_values(
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 6; whole groups:
         Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
     """
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")
+    check_resamples(n_resamples)
     columns = equal_columns(arrays)
     draw = _row_sampler(len(columns[0]), groups, np.random.default_rng(seed))
     values: list[Any] = []
@@ -110,6 +109,12 @@ def check_confidence(confidence: float) -> None:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
 
 
+def check_resamples(n_resamples: int) -> None:
+    """Raise `ValueError` unless there is at least one resample."""
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")
+
+
 def _row_sampler(
     n_rows: int, groups: "ArrayLike | None", generator: np.random.Generator
 ) -> Callable[[], NDArray[np.intp]]:
@@ -118,14 +123,7 @@ def _row_sampler(
         raise ValueError("arrays must hold at least two rows, got 1: one row tells of no spread")
     if groups is None:
         return lambda: generator.integers(n_rows, size=n_rows)
-    names = np.asarray(groups, dtype=object)
-    if names.shape != (n_rows,):
-        raise ValueError(f"groups must name one group per row ({n_rows}), got shape {names.shape}")
-    codes, found = pd.factorize(names)
-    if np.any(codes < 0):
-        raise ValueError(f"groups must name a group for every row, row {codes.argmin()} has none")
-    if len(found) < 2:
-        raise ValueError(f"groups must hold at least two groups, got {len(found)}")
+    codes = group_codes(groups, n_rows)
     by_group = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
@@ -138,3 +136,20 @@ def _row_sampler(
         return by_group[np.repeat(starts[chosen], lengths) + nth_in_group]
 
     return draw
+
+
+def group_codes(groups: "ArrayLike", n_rows: int) -> NDArray[np.intp]:
+    """The number of each row's group, from 0 on.
+
+    Raises:
+        ValueError: a row lacks a group, or there are fewer than two groups.
+    """
+    names = np.asarray(groups, dtype=object)
+    if names.shape != (n_rows,):
+        raise ValueError(f"groups must name one group per row ({n_rows}), got shape {names.shape}")
+    codes, found = pd.factorize(names)
+    if np.any(codes < 0):
+        raise ValueError(f"groups must name a group for every row, row {codes.argmin()} has none")
+    if len(found) < 2:
+        raise ValueError(f"groups must hold at least two groups, got {len(found)}")
+    return codes

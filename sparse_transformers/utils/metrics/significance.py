@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from scipy.stats import t as student_t
 
 from sparse_transformers.utils.metrics.resampling import (
@@ -19,6 +19,7 @@ from sparse_transformers.utils.metrics.resampling import (
     check_confidence,
     equal_columns,
     evaluate_metric,
+    group_codes,
     percentile_limits,
 )
 
@@ -194,6 +195,55 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
         raise ValueError(f"successes must be from 0 to n, and n positive, got {successes} of {n}")
     limits = binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
     return Interval(successes / n, float(limits.low), float(limits.high), confidence)
+
+
+def share_interval(
+    hits: "ArrayLike", *, groups: "ArrayLike | None" = None, confidence: float = 0.95
+) -> Interval:
+    """The share of rows that are hits, with Wilson's interval.
+
+    Rows of one group are not independent. With groups the interval is that of as many independent
+    rows as would give the variance between the groups, or of as many rows as there are groups
+    where all or none are hits; its quantile is Student's.
+
+    Args:
+        hits: True or 1 for a hit, False or 0 otherwise, one per row.
+        groups: the group of each row; None: every row by itself.
+        confidence: between 0 and 1.
+
+    Raises:
+        ValueError: there are no rows, a value is neither 0 nor 1, a row lacks a group, or there
+            are fewer than two groups.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22(158); Kish 1965, Survey
+    Sampling, section 8.2 (effective number of rows).
+    """
+    check_confidence(confidence)
+    values = np.asarray(hits, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.isin(values, (0, 1)).all():
+        raise ValueError(f"hits must be a list of one or more zeros and ones, got {hits!r}")
+    share, n_rows = float(values.mean()), float(len(values))
+    quantile = float(norm.ppf((1 + confidence) / 2))
+    if groups is not None:
+        group = group_codes(groups, len(values))
+        n_groups = int(group.max()) + 1
+        quantile = float(student_t.ppf((1 + confidence) / 2, n_groups - 1))
+        excess = np.bincount(group, weights=values - share)
+        variance = n_groups / (n_groups - 1) * float(excess @ excess) / n_rows**2
+        binomial = share * (1 - share)
+        if not binomial:
+            n_rows = float(n_groups)
+        elif variance:
+            n_rows = min(n_rows, binomial / variance)
+    scale = 1 + quantile**2 / n_rows
+    middle = (share + quantile**2 / (2 * n_rows)) / scale
+    reach = share * (1 - share) / n_rows + quantile**2 / (4 * n_rows**2)
+    half_width = quantile * np.sqrt(reach) / scale
+    low, high = float(middle - half_width), float(middle + half_width)
+    return Interval(
+        share, 0.0 if share == 0 else max(0.0, low), 1.0 if share == 1 else min(1.0, high),
+        confidence,
+    )  # fmt: skip
 
 
 def mcnemar_test(y_true: "ArrayLike", pred_a: "ArrayLike", pred_b: "ArrayLike") -> McNemarResult:

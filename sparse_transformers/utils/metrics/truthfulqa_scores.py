@@ -22,7 +22,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from sparse_transformers.utils.metrics.significance import Interval, bootstrap_interval
+from sparse_transformers.utils.metrics.significance import (
+    Interval,
+    bootstrap_interval,
+    share_interval,
+)
 
 _NEGATION = re.compile(
     r"\b(no|not|never|none|nothing|nobody|nowhere|neither|nor|cannot)\b|n['’]t\b", re.IGNORECASE
@@ -224,6 +228,8 @@ def _score_each(
 
 def _means(scores: Sequence[McScore], n_resamples: int, confidence: float, seed: int) -> McMeans:
     def mean(values: list[float]) -> Interval:
+        if set(values) <= {0.0, 1.0}:
+            return share_interval(values, confidence=confidence)
         return bootstrap_interval(
             np.mean, values, n_resamples=n_resamples, confidence=confidence, seed=seed
         )

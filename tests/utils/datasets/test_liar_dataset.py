@@ -213,7 +213,6 @@ def test_missing_files_are_named_with_their_terms(tmp_path):
         (made_up_row() + "\tmore", "must have 14 cells with single tabs .*, got 15; restore"),
         (made_up_row().replace("\t", "    "), "must have 14 cells with single tabs .*, got 1;"),
         (made_up_row(statement="a\tb"), "must have 14 cells with single tabs .*, got 15; restore"),
-        ("", "must have 14 cells with single tabs .*, got 1; restore"),
         (
             made_up_row(label="mostly true"),
             "label must be one of pants-fire, .*'mostly true'; corr",

@@ -15,6 +15,7 @@ from sparse_transformers.utils.metrics.significance import (
     bootstrap_interval,
     mcnemar_test,
     paired_bootstrap,
+    share_interval,
 )
 from sparse_transformers.utils.metrics.thresholds import threshold_analysis
 from sparse_transformers.utils.truthfulness_metrics import (
@@ -202,7 +203,7 @@ def test_intervals_are_those_of_the_bootstrap():
     )
 
     options = {"groups": groups, "n_resamples": 50, "confidence": 0.9, "seed": 3}
-    accuracy = bootstrap_interval(accuracy_score, truth, predicted, **options)
+    accuracy = share_interval(truth == predicted, groups=groups, confidence=0.9)
     assert (metrics["accuracy_low"], metrics["accuracy_high"]) == (accuracy.low, accuracy.high)
     brier = bootstrap_interval(lambda y, p: np.mean((p - y) ** 2), truth, probability, **options)
     assert metrics["brier_score_low"] == pytest.approx(brier.low)
