@@ -1,5 +1,7 @@
 """The figures of a pattern survey."""
 
+from math import isnan
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,17 +16,19 @@ from sparse_transformers.utils.plots.base import (
     FORBIDDEN_COLOR,
     picture_legend,
     plot_bars,
+    plot_dots,
     plot_picture,
     plot_table,
 )
-from sparse_transformers.utils.plots.style import new_axes, new_figure, style_of
+from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_axes, new_figure, style_of
 from sparse_transformers.utils.verdicts import ABOVE, by_verdict
 
 SPEEDUPS = {
-    "pair_limit": ("limit by pairs (counted)", "#C9D6E2"),
-    "tile_limit": ("limit by tiles (counted)", "#7FA6CC"),
-    "estimate": ("measured", "#0B4F8A"),
+    "pair_limit": ("limit by pairs (counted)", COLORS[6]),
+    "tile_limit": ("limit by tiles (counted)", COLORS[4]),
+    "estimate": ("measured", COLORS[0]),
 }
+MOSTLY_SKIPPED = 0.75
 MOSTLY_WASTED = 0.25
 """In tiles less full than this, most of what is computed is thrown away."""
 
@@ -38,10 +42,10 @@ def draw_pictures(survey: PatternSurvey) -> Figure:
         plot_picture(each.picture, ALLOWED + FORBIDDEN + FUTURE, title=title, ax=ax)
         ax.label_outer()
     for ax in axes[-1]:
-        ax.set_xlabel("key position", fontsize=8)
+        ax.set_xlabel("key position", fontsize=TEXT_SIZE)
     for ax in axes[:, 0]:
-        ax.set_ylabel("query position", fontsize=8)
-    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=3, fontsize=8)
+        ax.set_ylabel("query position", fontsize=TEXT_SIZE)
+    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=3, fontsize=TEXT_SIZE)
     return figure
 
 
@@ -54,9 +58,11 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     styles = [style_of(name) for name in rows.index]
     names = [style.label for style in styles]
     n_wasteful = (rows.fill < MOSTLY_WASTED).sum()
+    n_skipping = (rows.skipped > MOSTLY_SKIPPED).sum()
+    skipped = f"{n_skipping} of {len(rows)} skip over {MOSTLY_SKIPPED:.0%}"
     wasteful = f"Tiles mostly empty: {n_wasteful} of {len(rows)}"
     for ax, column, title, xlabel in (
-        (left, "skipped", "How much is skipped?", "% of dense causal pairs"),
+        (left, "skipped", skipped, "% of dense causal pairs"),
         (right, "fill", wasteful, "% of computed pairs allowed"),
     ):
         plot_bars(
@@ -70,10 +76,12 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         )
         ax.set_xlim(0, 118)
     sparse = {name: each for name, each in survey.speedups().items() if name != "dense"}
-    measured = rows.astype(object).where(rows.notna(), None)
-    plot_bars(
+    plot_dots(
         names,
-        {label: measured[column].tolist() for column, (label, _) in SPEEDUPS.items()},
+        {
+            label: [[] if isnan(speedup) else [speedup] for speedup in rows[column]]
+            for column, (label, _) in SPEEDUPS.items()
+        },
         colors=dict(SPEEDUPS.values()),
         title=f"At {survey.settings.measured_len:,} positions "
         f"{len(by_verdict(sparse, 1)[ABOVE])} of {len(sparse)} beat dense SDPA",
@@ -114,21 +122,25 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     ticks = np.linspace(0, len(needed) - 1, 5).astype(int)
     ax.set_xticks(ticks + 0.5, needed.index[ticks], rotation=0)
     ax.set_yticklabels([style_of(name).label for name in needed], rotation=0)
-    ax.set_title("Layers until the last token can depend on a token", fontsize=10)
-    ax.set_xlabel(f"tokens before the last one (grey: not within {most} layers)")
+    n_complete = survey.layers_needed().notna().all().sum()
+    ax.set_title(
+        f"{n_complete} of {needed.shape[1]} patterns reach all tokens within {most} layers",
+        fontsize=10,
+    )
+    ax.set_xlabel(f"tokens before the last; colour: layers needed (grey: over {most})")
     return ax
 
 
 def plot_shares_reached(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     """Draw which share of all tokens can influence the last one, by pattern and layers."""
-    shares, complete = 100 * survey.shares_reached(), survey.layers_needed().notna().all()
+    shares = 100 * survey.shares_reached()
     return plot_table(
         shares.to_numpy().tolist(),
         shares.map("{:.0f}".format).to_numpy().tolist(),
         rows=[style_of(name).label for name in shares.index],
         columns=[str(n_layers) for n_layers in shares],
-        title=f"{complete.sum()} of {len(complete)} patterns: all can influence it",
-        xlabel=f"% of {survey.settings.reach_len} tokens, after so many layers",
+        title=f"% of {survey.settings.reach_len} tokens that reach the last",
+        xlabel="layers",
         limits=(0, 100),
         ax=ax,
     )

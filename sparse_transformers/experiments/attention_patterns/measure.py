@@ -148,10 +148,11 @@ class PatternSurvey:
 
 
 def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]:
-    """The patterns of the tour, sized so that they look alike at every length.
+    """The patterns of the tour, which grow with the length.
 
-    A window spans a sixteenth of the sequence and a block half of that, a stride is the root of the
-    length (Child et al. 2019, arXiv:1904.10509, section 4.3), and what is random keeps a tenth.
+    A window spans a sixteenth of the sequence and a block half of that, and what is random keeps a
+    tenth: their share of the pairs stays about the same. A stride is the root of the length (Child
+    et al. 2019, arXiv:1904.10509, section 4.3), so that its share falls.
     """
     window = max(1, seq_len // 16)
     block = max(1, seq_len // 32)

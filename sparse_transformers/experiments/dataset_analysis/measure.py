@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from sparse_transformers.utils.analysis.dataset_records import DatasetAnalysis
 from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
+from sparse_transformers.utils.report import join
 
 ALL_TEXTS = "all texts"
 
@@ -79,6 +81,22 @@ class DatasetSurvey:
 
     settings: DatasetSurveySettings
     datasets: tuple[SurveyedDataset, ...]
+
+    def alike(self, look: Callable[[SurveyedDataset], Any]) -> list[tuple[str, Any]]:
+        """What is seen in each dataset: once where it is the same, with the names of all.
+
+        Args:
+            look: what to see; datasets without anything to see are left out.
+        """
+        found: list[tuple[list[str], Any]] = []
+        for dataset in self.datasets:
+            seen = look(dataset)
+            names = next((names for names, other in found if other == seen), None)
+            if names is not None:
+                names.append(dataset.name)
+            elif seen:
+                found.append(([dataset.name], seen))
+        return [(join(names), seen) for names, seen in found]
 
 
 def teaching_tables(settings: DatasetSurveySettings, *, seed: int = 0) -> dict[str, pd.DataFrame]:

@@ -131,6 +131,11 @@ class AttentionScaling:
         table = rows.pivot(index="attention", columns="seq_len", values="peak_bytes")
         return table.loc[rows.attention.unique()]
 
+    def stored_over_window(self) -> tuple[int, float]:
+        """The greatest length with stored scores, and their memory over that of the window."""
+        both = self.peak_bytes().loc[["stored", "local"]].dropna(axis=1)
+        return int(both.columns[-1]), float(both.iloc[0, -1] / both.iloc[1, -1])
+
     def time_exponent(self, attention: str, direction: Direction) -> Interval | None:
         """How the median time grows with the length, from `fit_from` positions on."""
         medians = self.time_frame().loc[attention, direction].median_ms

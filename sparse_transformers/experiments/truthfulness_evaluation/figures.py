@@ -18,7 +18,7 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     JudgedModel,
 )
 from sparse_transformers.utils.plots.probabilities import plot_reliability, plot_threshold_curves
-from sparse_transformers.utils.plots.style import WIDTH, new_axes, new_figure
+from sparse_transformers.utils.plots.style import TEXT_SIZE, WIDTH, new_axes, new_figure
 from sparse_transformers.utils.plots.truthfulness import (
     plot_confusion_matrix,
     plot_metric_bars,
@@ -43,7 +43,7 @@ def draw_accuracies(evaluation: ClaimEvaluation) -> Figure:
     figure, rows = new_figure(
         len(tasks),
         2,
-        height=sum(1.5 + 0.24 * count for count in n_models),
+        height=sum(1.6 + 0.34 * count for count in n_models),
         width_ratios=(1, 1.2),
         height_ratios=n_models,
         squeeze=False,
@@ -72,10 +72,12 @@ def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     )
     lead = task.best_baseline.lead
     assert lead is not None
-    ax.set_title(f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=9.5)
+    ax.set_title(
+        f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=TEXT_SIZE
+    )
     ax.set_ylim(len(task.models) - 0.5, -0.5)
-    ax.tick_params(labelsize=7.5)
-    ax.xaxis.label.set_fontsize(9)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    ax.xaxis.label.set_fontsize(TEXT_SIZE)
     return ax
 
 
@@ -90,7 +92,7 @@ def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
         shades.fillna(0),
         annot=measures.map(lambda value: "infinite" if pd.isna(value) else f"{value:.3f}"),
         fmt="",
-        annot_kws={"fontsize": 7.5},
+        annot_kws={"fontsize": TEXT_SIZE},
         cmap="Blues",
         vmax=1.4,
         cbar=False,
@@ -98,14 +100,14 @@ def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
         yticklabels=False,
         ax=new_axes(ax),
     )
-    ax.set_xlabel("darker is better in its column", fontsize=9)
-    ax.tick_params(labelsize=7.5, labelrotation=0)
+    ax.set_xlabel("darker is better in its column", fontsize=TEXT_SIZE)
+    ax.tick_params(labelsize=TEXT_SIZE, labelrotation=0)
     return ax
 
 
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
     """The ROC curves of the chosen classifier and of the best baseline, with bands."""
-    figure, panels = _panels(evaluation.binary_tasks, height=5.0)
+    figure, panels = _panels(evaluation.binary_tasks, height=6.2)
     for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
         curves = {
             each.name: each.scores.binary.roc
@@ -113,7 +115,9 @@ def draw_roc(evaluation: ClaimEvaluation) -> Figure:
             if each.scores.binary is not None
         }
         ceiling = curves.pop(task.of(BAYES)[0].name) if task.of(BAYES) else None
-        plot_roc(curves, ceiling=ceiling, title=_title(task), ax=ax)
+        chosen, baseline = (f"{curve.auc.estimate:.3f}" for curve in curves.values())
+        title = f"{_title(task)}:\nAUC {chosen}, best baseline {baseline}"
+        plot_roc(curves, ceiling=ceiling, title=title, ax=ax)
     return figure
 
 
@@ -122,14 +126,15 @@ def draw_confusion(evaluation: ClaimEvaluation) -> Figure:
     figure, panels = _panels(evaluation.tasks, height=4.2)
     for task, ax in zip(evaluation.tasks, panels, strict=True):
         counts = task.main.scores.confusion
-        plot_confusion_matrix(counts, task.classes, title=_title(task), ax=ax)
-        ax.tick_params(labelsize=8)
+        title = f"{_title(task)}: {task.main.scores.accuracy.estimate:.0%} right"
+        plot_confusion_matrix(counts, task.classes, title=title, ax=ax)
+        ax.tick_params(labelsize=TEXT_SIZE)
     return figure
 
 
 def draw_reliability(evaluation: ClaimEvaluation) -> Figure:
     """Whether a probability means what it says."""
-    figure, panels = _panels(evaluation.tasks, height=4.2)
+    figure, panels = _panels(evaluation.tasks, height=5.0)
     for task, ax in zip(evaluation.tasks, panels, strict=True):
         scores = task.main.scores
         found = "above" if scores.is_miscalibrated else "not shown to be above"
@@ -140,13 +145,16 @@ def draw_reliability(evaluation: ClaimEvaluation) -> Figure:
 
 def draw_thresholds(evaluation: ClaimEvaluation) -> Figure:
     """What happens to the measures if more or fewer claims are called truthful."""
-    figure, panels = _panels(evaluation.binary_tasks, height=4.0)
+    figure, panels = _panels(evaluation.binary_tasks, height=4.8)
     for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
         main = task.main
         assert main.scores.binary is not None
-        plot_threshold_curves(
-            main.scores.binary.thresholds, chosen=main.threshold, title=_title(task), ax=ax
-        )
+        found = "no threshold was chosen"
+        if main.f1_at_threshold is not None:
+            found = f"F1 of {main.f1_at_threshold:.3f} as chosen"
+        title = f"{_title(task)}: {found}"
+        thresholds = main.scores.binary.thresholds
+        plot_threshold_curves(thresholds, chosen=main.threshold, title=title, ax=ax)
         ax.set_ylim(-0.05, 1.05)
     return figure
 
@@ -165,17 +173,17 @@ def _panels(tasks: Sequence[ClaimTask], *, height: float) -> tuple[Figure, Seque
 def _measures(model: JudgedModel) -> dict[str, float | None]:
     """What there is beside the accuracy; whether more or less is better stands behind the name."""
     scores = model.scores
-    measures: dict[str, float | None] = {"macro F1 ↑": scores.macro_f1.estimate}
+    measures: dict[str, float | None] = {"macro\nF1 ↑": scores.macro_f1.estimate}
     if scores.binary is not None:
         measures["AUC ↑"] = scores.binary.roc.auc.estimate
     if scores.ordinal is not None:
-        measures["steps off ↓"] = scores.ordinal.mean_absolute_error.estimate
+        measures["steps\noff ↓"] = scores.ordinal.mean_absolute_error.estimate
     return measures | {"nats ↓": scores.loss_nats, "calibr.\nerror ↓": scores.calibration.error}
 
 
 def _label(model: JudgedModel, task: ClaimTask) -> str:
     marks = " (leaks)" * model.leaks + " (chosen)" * (model.name == task.main_model)
-    return model.name + marks
+    return f"{model.model},\n{model.inputs}{marks}"
 
 
 def _title(task: ClaimTask) -> str:

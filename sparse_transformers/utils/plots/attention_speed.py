@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from sparse_transformers.utils.plots.base import Curve, plot_curves
-from sparse_transformers.utils.plots.style import Style
+from sparse_transformers.utils.plots.style import TEXT_SIZE, Style
 
 COLORS = ("#222222", "#0072B2", "#D55E00", "#E69F00", "#8C6D31", "#CC79A7", "#117A65", "#7A4E9E")
 MARKERS = "osv^DPXh"
@@ -104,4 +104,4 @@ def _finish(ax: Axes) -> None:
     """Numbers rather than powers on the logarithmic axis, and the legend below the picture."""
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    ax.legend(fontsize=TEXT_SIZE, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
