@@ -20,6 +20,7 @@ from sparse_transformers.claims.tables import Tables
 from sparse_transformers.experiments.section import Section, Visit
 from sparse_transformers.experiments.tour_report import RESULTS, render_report, result_of
 from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.utils.plots.style import DOTS_PER_INCH
 from sparse_transformers.utils.records import to_json
 from sparse_transformers.utils.runtime import (
     atomic_write_bytes,
@@ -29,7 +30,6 @@ from sparse_transformers.utils.runtime import (
 )
 
 REPORT = "DEMONSTRATION_REPORT.md"
-DOTS_PER_INCH = 110  # of figures 9.2 inches wide: readable in a README, and small files
 
 Results = dict[str, Any]
 

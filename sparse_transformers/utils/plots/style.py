@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 WIDTH = 9.2
 """Of a figure, in inches: readable in a report."""
+DOTS_PER_INCH = 110
+"""Of a stored figure: sharp, and small files."""
 TEXT_SIZE = 9
 """The smallest text in points: readable where a figure is 700 pixels wide."""
 

@@ -220,6 +220,15 @@ def test_findings_name_the_best_guess_but_never_another(guesses, said):
     assert found.count("guess: ") == 1
 
 
+@pytest.mark.parametrize(
+    ("guesses", "bar"),
+    [({}, 45.0), ({"negated answer": 0.2, "longest answer": 0.1}, 25.0)],  # the guess, or chance
+)
+def test_understanding_begins_above_the_larger_of_guess_and_chance(guesses, bar):
+    (found,) = findings(made_up(0.3, **guesses))
+    assert found.endswith(f"no score below {bar}% shows understanding.")
+
+
 def test_words_tell_what_was_trained_and_asked():
     text = describe_choices(made_up(0.3))
     assert "(width 16, 1 layer, a window of 8) reads a text for 7 seconds" in text
