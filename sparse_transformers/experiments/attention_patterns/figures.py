@@ -3,7 +3,6 @@
 from math import isnan
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.attention_patterns.measure import (
@@ -18,9 +17,9 @@ from sparse_transformers.utils.plots.base import (
     plot_bars,
     plot_dots,
     plot_picture,
-    plot_table,
 )
-from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_axes, new_figure, style_of
+from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_figure, style_of
+from sparse_transformers.utils.report import percent
 from sparse_transformers.utils.verdicts import ABOVE, by_verdict
 
 SPEEDUPS = {
@@ -95,19 +94,10 @@ def draw_costs(survey: PatternSurvey) -> Figure:
 
 
 def draw_reach(survey: PatternSurvey) -> Figure:
-    """From how far back information gets to the last token, layer by layer."""
-    figure, (left, right) = new_figure(1, 2, height=4.4, width_ratios=(1.35, 1))
-    plot_layers_needed(survey, ax=left)
-    plot_shares_reached(survey, ax=right)
-    right.set_yticks([])
-    return figure
-
-
-def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
-    """Draw a band for each pattern: the layers until the last token depends on a position."""
+    """From how far back information gets to the last token: a band of layers for each pattern."""
     import seaborn as sns
 
-    ax = new_axes(ax)
+    figure, ax = new_figure(height=4.4)
     most, needed = survey.settings.max_layers, survey.layers_needed()
     sns.heatmap(
         needed.T.clip(lower=1),
@@ -121,26 +111,13 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     ax.hlines(range(1, needed.shape[1]), 0, len(needed), color="white", linewidth=2)
     ticks = np.linspace(0, len(needed) - 1, 5).astype(int)
     ax.set_xticks(ticks + 0.5, needed.index[ticks], rotation=0)
-    ax.set_yticklabels([style_of(name).label for name in needed], rotation=0)
-    n_complete = survey.layers_needed().notna().all().sum()
+    reached = needed.notna().mean()
+    labels = [f"{style_of(name).label}: {percent(reached[name])}" for name in needed]
+    ax.set_yticklabels(labels, rotation=0)
     ax.set_title(
-        f"{n_complete} of {needed.shape[1]} patterns reach all tokens within {most} layers",
+        f"{(reached == 1).sum()} of {len(reached)} patterns: all {len(needed)} tokens reach the "
+        f"last within {most} layers",
         fontsize=10,
     )
     ax.set_xlabel(f"tokens before the last; colour: layers needed (grey: over {most})")
-    return ax
-
-
-def plot_shares_reached(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
-    """Draw which share of all tokens can influence the last one, by pattern and layers."""
-    shares = 100 * survey.shares_reached()
-    return plot_table(
-        shares.to_numpy().tolist(),
-        shares.map("{:.0f}".format).to_numpy().tolist(),
-        rows=[style_of(name).label for name in shares.index],
-        columns=[str(n_layers) for n_layers in shares],
-        title=f"% of {survey.settings.reach_len} tokens that reach the last",
-        xlabel="layers",
-        limits=(0, 100),
-        ax=ax,
-    )
+    return figure

@@ -55,7 +55,8 @@ def describe_costs(survey: PatternSurvey) -> str:
 
 def describe_reach(survey: PatternSurvey) -> str:
     """How far information travels, with every pattern."""
-    needed, shares = survey.layers_needed(), survey.shares_reached().iloc[:, -1]
+    needed = survey.layers_needed()
+    shares = needed.notna().mean()
     most = needed.max().where(needed.notna().all())
     within = [
         f"{plural(int(layers), 'layer')}: {_labels(names)}"

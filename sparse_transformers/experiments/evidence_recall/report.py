@@ -73,16 +73,6 @@ def describe_recall(recall: EvidenceRecall) -> str:
 
 def describe_reach(recall: EvidenceRecall) -> str:
     """Whether accuracy follows from what the rule of each pattern lets a token see."""
-    return "\n\n".join(
-        [
-            "Whether a claim can see its fact follows from the rule, before anything is measured.",
-            bullets([*_relays(recall), *_losses(recall), _beyond(recall)]),
-        ]
-    )
-
-
-def summarise(recall: EvidenceRecall) -> str:
-    """One table by what the rule says, with intervals, and what follows from it."""
     shares = {reach: _shares(recall, reach) for reach in REACHES}
     cells = [
         [

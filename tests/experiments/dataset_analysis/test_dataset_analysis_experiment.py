@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from visits import visit
 
 from sparse_transformers.experiments.dataset_analysis.figures import (
     draw_bias,
@@ -51,7 +52,7 @@ QUESTIONS = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def survey():
-    return survey_datasets(SETTINGS, teaching_tables(SETTINGS, seed=2), seed=2)
+    return survey_datasets(visit(SETTINGS, tables=teaching_tables(SETTINGS, seed=2), seed=2))
 
 
 def only(survey: DatasetSurvey, *names: str) -> DatasetSurvey:
@@ -181,7 +182,7 @@ def test_tables_without_label_text_or_rows_enough_are_told_too():
         "no text": pd.DataFrame({"party": ["a", "b"] * 20, "label": ["x", "y"] * 20}),
         "answers": QUESTIONS,
     }
-    survey = survey_datasets(SETTINGS, tables)
+    survey = survey_datasets(visit(SETTINGS, tables=tables))
     assert list(survey.datasets[0].by_label()) == [ALL_TEXTS]
     assert survey.datasets[1].main_text is None
     assert survey.datasets[2].main_text == "answer"
@@ -193,12 +194,9 @@ def test_tables_without_label_text_or_rows_enough_are_told_too():
         assert ": none." not in describe(survey)
 
 
-def test_there_must_be_a_table():
-    with pytest.raises(ValueError, match="at least one table"):
-        survey_datasets(SETTINGS, {})
-
-
 def test_every_table_is_announced():
     said = []
-    survey_datasets(replace(SETTINGS, n_shuffles=9), {"tiny": QUESTIONS}, say=said.append)
+    survey_datasets(
+        visit(replace(SETTINGS, n_shuffles=9), tables={"tiny": QUESTIONS}, say=said.append)
+    )
     assert said == ["looking through tiny, 4 rows"]

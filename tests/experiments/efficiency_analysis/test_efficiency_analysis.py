@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from visits import visit
 
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.experiments.efficiency_analysis.counted_costs import cost_frame
@@ -54,7 +55,7 @@ SETTINGS = AttentionScalingSettings(
 
 @pytest.fixture(scope="module")
 def scaling():
-    return measure_attention_scaling(SETTINGS, seed=1)
+    return measure_attention_scaling(visit(SETTINGS, seed=1))
 
 
 def timed(attention: str, milliseconds, lengths, direction="forward") -> list[MeasuredTimes]:
@@ -171,8 +172,8 @@ def test_scaling_survives_json(scaling):
 
 def test_seed_decides_what_is_counted(scaling):
     briefly = replace(SETTINGS, lengths=(64,), longer_lengths=(), memory_lengths=(), repeats=1)
-    assert measure_attention_scaling(briefly, seed=1).costs == scaling.costs
-    assert measure_attention_scaling(briefly, seed=2).costs != scaling.costs
+    assert measure_attention_scaling(visit(briefly, seed=1)).costs == scaling.costs
+    assert measure_attention_scaling(visit(briefly, seed=2)).costs != scaling.costs
 
 
 def cells(text: str, name: str) -> list[str]:

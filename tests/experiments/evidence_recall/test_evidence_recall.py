@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 from example_patterns import SINGLE_PATTERNS
+from visits import visit
 
 from sparse_transformers.experiments.evidence_recall.figures import (
     draw_reach,
@@ -62,7 +63,7 @@ SMALL = EvidenceRecallSettings(
 
 @pytest.fixture(scope="module")
 def recall() -> EvidenceRecall:
-    return measure_evidence_recall(SMALL, seed=0)
+    return measure_evidence_recall(visit(SMALL, seed=0))
 
 
 def documents(seq_len=64, n_documents=5, seed=0):
@@ -167,7 +168,7 @@ def test_untrained_model_guesses():
     settings = dataclasses.replace(
         SMALL, curriculum=Curriculum(lengths=(16,), most_steps=1), adaptation_steps=0
     )
-    untrained = measure_evidence_recall(settings, seed=1)
+    untrained = measure_evidence_recall(visit(settings, seed=1))
     share = accuracy(untrained.frame().query("attention == 'dense'"))
     assert share.low < 0.5 < share.high
     assert not untrained.models[0].stages[0].finished
@@ -188,9 +189,9 @@ def test_same_seed_same_verdicts():
     quick = dataclasses.replace(
         SMALL, curriculum=Curriculum(lengths=(16,), most_steps=3), adaptation_steps=0, lengths=(64,)
     )
-    first, again = (measure_evidence_recall(quick, seed=5).verdicts for _ in range(2))
+    first, again = (measure_evidence_recall(visit(quick, seed=5)).verdicts for _ in range(2))
     assert first == again
-    assert first != measure_evidence_recall(quick, seed=6).verdicts
+    assert first != measure_evidence_recall(visit(quick, seed=6)).verdicts
 
 
 def test_curriculum_goes_on_when_it_is_good_enough():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from visits import visit
 
 from sparse_transformers.demos.statements import StatementTask, make_statement_corpus
 from sparse_transformers.experiments.expert_routing import SECTION
@@ -90,7 +91,7 @@ def figures_closed():
 
 @pytest.fixture(scope="module")
 def study() -> ExpertStudy:
-    return study_experts(SMALL, seed=3)
+    return study_experts(visit(SMALL, seed=3))
 
 
 def runs_of(study, variant):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from visits import visit
 
 from sparse_transformers.experiments.model_comparison.byte_baselines import ByteBaseline
 from sparse_transformers.experiments.model_comparison.figures import draw_comparison
@@ -43,7 +44,7 @@ def corpus() -> ByteCorpus:
 
 @pytest.fixture(scope="module")
 def comparison():
-    return compare_models(SETTINGS, corpus(), seed=5)
+    return compare_models(visit(SETTINGS, corpus(), seed=5))
 
 
 def with_runs(
@@ -104,7 +105,7 @@ def test_models_differ_in_the_pattern_alone(comparison):
 
 def test_seed_decides_weights_and_batches(comparison):
     untrained = [run.validations[0].bits_per_byte for run in comparison.runs]
-    again = compare_models(SETTINGS, corpus(), seed=5)
+    again = compare_models(visit(SETTINGS, corpus(), seed=5))
     assert [run.validations[0].bits_per_byte for run in again.runs] == untrained
     first, second = (run for run in comparison.runs if run.name == "dense")
     assert first.validations[0] != second.validations[0]
