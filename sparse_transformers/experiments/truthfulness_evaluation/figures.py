@@ -1,6 +1,6 @@
 """The figures of the claim evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -107,8 +107,8 @@ def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
 
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
     """The ROC curves of the chosen classifier and of the best baseline, with bands."""
-    figure, panels = _panels(evaluation.binary_tasks, height=6.2)
-    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
         curves = {
             each.name: each.scores.binary.roc
             for each in (task.main, task.best_baseline, *task.of(BAYES))
@@ -118,56 +118,61 @@ def draw_roc(evaluation: ClaimEvaluation) -> Figure:
         chosen, baseline = (f"{curve.auc.estimate:.3f}" for curve in curves.values())
         title = f"{_title(task)}:\nAUC {chosen}, best baseline {baseline}"
         plot_roc(curves, ceiling=ceiling, title=title, ax=ax)
-    return figure
+
+    return _draw_each(evaluation.binary_tasks, plot, height=6.2)
 
 
 def draw_confusion(evaluation: ClaimEvaluation) -> Figure:
     """Which class the classifier takes for which."""
-    figure, panels = _panels(evaluation.tasks, height=4.2)
-    for task, ax in zip(evaluation.tasks, panels, strict=True):
-        counts = task.main.scores.confusion
-        title = f"{_title(task)}: {task.main.scores.accuracy.estimate:.0%} right"
-        plot_confusion_matrix(counts, task.classes, title=title, ax=ax)
-        ax.tick_params(labelsize=TEXT_SIZE)
-    return figure
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
+        scores = task.main.scores
+        title = f"{_title(task)}: {scores.accuracy.estimate:.0%} right"
+        plot_confusion_matrix(scores.confusion, task.classes, title=title, ax=ax)
+
+    return _draw_each(evaluation.tasks, plot, height=4.2)
 
 
 def draw_reliability(evaluation: ClaimEvaluation) -> Figure:
     """Whether a probability means what it says."""
-    figure, panels = _panels(evaluation.tasks, height=5.0)
-    for task, ax in zip(evaluation.tasks, panels, strict=True):
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
         scores = task.main.scores
         found = "above" if scores.is_miscalibrated else "not shown to be above"
         title = f"{_title(task)}: calibration error\n{found} that of a calibrated model"
         plot_reliability(scores.reliability, null=scores.calibration, title=title, ax=ax)
-    return figure
+
+    return _draw_each(evaluation.tasks, plot, height=5.0)
 
 
 def draw_thresholds(evaluation: ClaimEvaluation) -> Figure:
     """What happens to the measures if more or fewer claims are called truthful."""
-    figure, panels = _panels(evaluation.binary_tasks, height=4.8)
-    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
-        main = task.main
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
+        main, found = task.main, "no threshold was chosen"
         assert main.scores.binary is not None
-        found = "no threshold was chosen"
         if main.f1_at_threshold is not None:
             found = f"F1 of {main.f1_at_threshold:.3f} as chosen"
-        title = f"{_title(task)}: {found}"
-        thresholds = main.scores.binary.thresholds
+        title, thresholds = f"{_title(task)}: {found}", main.scores.binary.thresholds
         plot_threshold_curves(thresholds, chosen=main.threshold, title=title, ax=ax)
         ax.set_ylim(-0.05, 1.05)
-    return figure
+
+    return _draw_each(evaluation.binary_tasks, plot, height=4.8)
 
 
-def _panels(tasks: Sequence[ClaimTask], *, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """Axes for the tasks, two in a row; the figure is narrower if there is one alone."""
+def _draw_each(
+    tasks: Sequence[ClaimTask], plot: Callable[[ClaimTask, Axes], None], *, height: float
+) -> Figure:
+    """A panel for each task, two in a row; the figure is narrower if there is one alone."""
     n_rows = -(-len(tasks) // 2)
     figure, grid = new_figure(n_rows, min(2, len(tasks)), height=height * n_rows, squeeze=False)
     if len(tasks) == 1:
         figure.set_figwidth(0.6 * WIDTH)
     for unused in grid.flat[len(tasks) :]:
         unused.remove()
-    return figure, grid.flat[: len(tasks)]
+    for task, ax in zip(tasks, grid.flat, strict=False):
+        plot(task, ax)
+    return figure
 
 
 def _measures(model: JudgedModel) -> dict[str, float | None]:
