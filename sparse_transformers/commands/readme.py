@@ -63,7 +63,7 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
         path = outputs / report.file_name / f"{report.file_name}.json"
         machine, _, tables = report.render_markdown(path).partition("\n\n")
         [forward, *_], _ = report.read(path)
-        picture = image(f"../{path.with_suffix('.png').as_posix()}", title)
+        picture = image(f"../{outputs.name}/{report.file_name}/{report.file_name}.png", title)
         rows = forward.table()
         best = rows.loc[rows[rows.implementation == ours].speedup.idxmax()]
         case = [name for name in CASE if name in rows]
