@@ -18,7 +18,13 @@ from sparse_transformers.utils.plots.base import (
     plot_dots,
     plot_picture,
 )
-from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_figure, style_of
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    TEXT_SIZE,
+    new_figure,
+    one_legend,
+    style_of,
+)
 from sparse_transformers.utils.report import percent
 from sparse_transformers.utils.verdicts import ABOVE, by_verdict
 
@@ -66,8 +72,8 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     ):
         plot_bars(
             names,
-            {column: (100 * rows[column]).tolist()},
-            colors={column: [style.color for style in styles]},
+            {"_share": (100 * rows[column]).tolist()},  # "_": not in the legend
+            colors={"_share": [style.color for style in styles]},
             title=title,
             xlabel=xlabel,
             number="{:.0f}",
@@ -89,7 +95,7 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         ax=middle,
     )
     middle.axvline(1, color="#222222", linewidth=1, zorder=0)
-    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    one_legend(figure, ncols=3)
     return figure
 
 

@@ -1,7 +1,5 @@
 """The figures of a dataset survey: the same picture of each dataset, whatever their number."""
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,10 +10,11 @@ from sparse_transformers.utils.analysis.label_probes import LabelProbes
 from sparse_transformers.utils.plots.base import plot_bars
 from sparse_transformers.utils.plots.style import (
     REFERENCE_COLOR,
-    TEXT_SIZE,
     finish,
     new_axes,
     new_figure,
+    new_panels,
+    one_legend,
 )
 
 MOST_COLUMNS = 6
@@ -29,7 +28,7 @@ MARK_COLOR = "#D55E00"
 def draw_labels(survey: DatasetSurvey) -> Figure:
     """How the rows of each dataset are spread over its labels."""
     spreads = survey.alike(_label_shares)
-    figure, panels = _grid(len(spreads), height=2.5)
+    figure, panels = new_panels(len(spreads), height=2.5, columns=3)
     for ax, (name, shares) in zip(panels, spreads, strict=True):
         most = max(shares, key=shares.__getitem__)
         plot_bars(
@@ -42,14 +41,14 @@ def draw_labels(survey: DatasetSurvey) -> Figure:
             ax=ax,
         )
         ax.axvline(100 / len(shares), color=MARK_COLOR, linewidth=1.2, label="equal shares")
-    _legend_outside(figure)
+    one_legend(figure)
     return figure
 
 
 def draw_words(survey: DatasetSurvey) -> Figure:
     """The words that each dataset uses most, stop words aside."""
     vocabularies = survey.alike(_common_words)
-    figure, panels = _grid(len(vocabularies), height=3.1)
+    figure, panels = new_panels(len(vocabularies), height=3.1, columns=3)
     for ax, (name, frequencies) in zip(panels, vocabularies, strict=True):
         most = next(iter(frequencies), None)
         plot_bars(
@@ -98,7 +97,7 @@ def draw_bias(survey: DatasetSurvey) -> Figure:
             if not ax.has_data():
                 ax.set_title(f"{dataset.name}: too few rows or no label", fontsize=10)
                 ax.axis("off")
-    _legend_outside(figure, ncols=3)
+    one_legend(figure, ncols=3)
     return figure
 
 
@@ -190,25 +189,3 @@ def _range(name: str, distributions: dict[str, Distribution]) -> str:
         return f"{name}: no text"
     low, high = (f"{median:.0f}" for median in (min(medians), max(medians)))
     return f"{name}:\nmedians {low} to {high}" if low != high else f"{name}:\nall medians {low}"
-
-
-def _grid(n: int, *, height: float) -> tuple[Figure, list[Axes]]:
-    """So many panels of so many inches, up to three in a row."""
-    n_columns = n if n <= 3 else 2
-    n_rows = -(-n // n_columns)
-    figure, panels = new_figure(n_rows, n_columns, height=0.4 + height * n_rows, squeeze=False)
-    for ax in panels.flat[n:]:
-        ax.axis("off")
-    return figure, list(panels.flat[:n])
-
-
-def _legend_outside(figure: Figure, **options: Any) -> None:
-    """One legend for all panels, each label once."""
-    handles = {
-        label: handle
-        for ax in figure.axes
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", fontsize=TEXT_SIZE, **options
-    )

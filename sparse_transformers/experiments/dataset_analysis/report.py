@@ -51,15 +51,10 @@ def describe_labels(survey: DatasetSurvey) -> str:
 
 def describe_texts(survey: DatasetSurvey) -> str:
     """Lengths and readability."""
-    return "\n\n".join(
-        [
-            prose("""
-            Could a model guess from length or plainness alone? Boxes reach from quartile to
-            quartile, whiskers over nine tenths of the texts. Flesch reading ease falls from 100
-            (very easy) to below 30 (very hard); syllables are counted by rule."""),
-            _each(survey, _on_lengths),
-        ]
-    )
+    return prose("""
+        Could a model guess from length or plainness alone? Boxes reach from quartile to quartile,
+        whiskers over nine tenths of the texts. Flesch reading ease falls from 100 (very easy) to
+        below 30 (very hard); syllables are counted by rule.""")
 
 
 def describe_bias(survey: DatasetSurvey) -> str:
@@ -177,27 +172,6 @@ def _listed(survey: DatasetSurvey, judge: Callable[[SurveyedDataset], Sequence[F
 def _each(survey: DatasetSurvey, tell: Callable[[SurveyedDataset], str | None]) -> str:
     """A sentence about each dataset; equal ones only once."""
     return bullets([f"*{names}*: {text}" for names, text in survey.alike(tell)])
-
-
-def _on_lengths(dataset: SurveyedDataset) -> str | None:
-    by_label = dataset.by_label()
-    if len(by_label) < 2:
-        return None
-    words, ease = (
-        [(each[place].median, label) for label, each in by_label.items()] for place in (0, 1)
-    )
-    return (
-        f"by label, the median number of words is {_extremes(words, 0)}, and the median reading "
-        f"ease {_extremes(ease, 1)}."
-    )
-
-
-def _extremes(medians: Sequence[tuple[float, str]], decimals: int) -> str:
-    by_median = sorted(medians, key=lambda each: each[0])
-    (low, lowest), (high, highest) = by_median[0], by_median[-1]
-    if low == high:
-        return f"{low:.{decimals}f} throughout"
-    return f"from {low:.{decimals}f} ({lowest}) to {high:.{decimals}f} ({highest})"
 
 
 def _on_phrases(dataset: SurveyedDataset) -> str | None:

@@ -18,6 +18,8 @@ from sparse_transformers.utils.plots.style import (
     TEXT_SIZE,
     finish,
     new_figure,
+    new_panels,
+    one_legend,
     style_of,
 )
 from sparse_transformers.utils.report import percent
@@ -32,18 +34,14 @@ def draw_recall(recall: EvidenceRecall) -> Figure:
     """Accuracy against the distance of the fact, a panel for each attention."""
     rows = recall.frame().query(f"not adapted and seq_len == {recall.longest}")
     groups = dict(list(rows.groupby("attention", sort=False)))
-    n_columns = 4
-    n_rows = -(-len(groups) // n_columns)
-    figure, panels = new_figure(
-        n_rows, n_columns, height=0.6 + 2.3 * n_rows, sharex=True, sharey=True, squeeze=False
-    )
+    figure, panels = new_panels(len(groups), height=2.4, columns=4, sharex=True, sharey=True)
     shares = {name: percent(accuracy(group).estimate) for name, group in groups.items()}
     figure.suptitle(
         f"{recall.longest:,} tokens: exact top-k is right in {shares['top_k']}, the window in "
         f"{shares['local']} (dotted: a guess; line: {recall.settings.keys_per_query} tokens)",
         fontsize=10,
     )
-    for (name, group), ax in zip(groups.items(), panels.flat, strict=False):
+    for (name, group), ax in zip(groups.items(), panels, strict=True):
         plot_accuracy(group, title=f"{style_of(name).label}: {shares[name]}", ax=ax)
         ax.axvline(recall.settings.keys_per_query, color=REFERENCE_COLOR, linewidth=1)
     figure.supxlabel("tokens between the fact and the verdict, at least", fontsize=10)
@@ -55,8 +53,8 @@ def draw_reach(recall: EvidenceRecall) -> Figure:
     """Accuracy by what the rule says about each fact, before and after training on."""
     rows = recall.frame()
     states = [False, True] if rows.adapted.any() else [False]
-    figure, panels = new_figure(1, len(states) + 1, height=6.4, squeeze=False)
-    for adapted, ax in zip(states, panels[0], strict=False):
+    figure, panels = new_figure(1, len(states) + 1, height=6.4)
+    for adapted, ax in zip(states, panels, strict=False):
         chosen = rows[(rows.adapted == adapted) & (rows.seq_len == recall.longest)]
         plot_accuracy_by_reach(chosen, rows.attention.unique().tolist(), ax=ax)
         shares = [
@@ -67,9 +65,8 @@ def draw_reach(recall: EvidenceRecall) -> Figure:
         ax.set_title(f"{when}: seen facts,\n{low} to {high} right", fontsize=10)
         if adapted:
             ax.set_yticklabels([])
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    plot_prediction(rows.query("not adapted"), ax=panels[0, -1])
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=TEXT_SIZE)
+    plot_prediction(rows.query("not adapted"), ax=panels[-1])
+    one_legend(figure, "upper left", ncols=3)
     return figure
 
 
@@ -123,7 +120,7 @@ def plot_accuracy_by_reach(rows: pd.DataFrame, names: list[str], *, ax: Axes) ->
         ax=ax,
     )
     ax.axvline(CHANCE, color=REFERENCE_COLOR, linewidth=1, linestyle=":")
-    ax.set_xlim(0, 1.15)
+    ax.set_xlim(0, 1.25)
     ax.tick_params(labelsize=TEXT_SIZE)
     return ax
 

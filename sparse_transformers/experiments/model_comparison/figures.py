@@ -5,7 +5,13 @@ from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.model_comparison.measure import DENSE, ModelComparison
 from sparse_transformers.utils.plots.base import Curve, plot_bars, plot_curves
-from sparse_transformers.utils.plots.style import REFERENCE_COLOR, TEXT_SIZE, new_figure, style_of
+from sparse_transformers.utils.plots.style import (
+    REFERENCE_COLOR,
+    TEXT_SIZE,
+    new_figure,
+    one_legend,
+    style_of,
+)
 from sparse_transformers.utils.verdicts import list_by_verdict
 
 
@@ -19,22 +25,19 @@ def draw_comparison(comparison: ModelComparison) -> Figure:
     title = f"In the same time. {list_by_verdict(comparison.gaps(), 0, DENSE)}"
     plot_learning(comparison, "seconds", title, "seconds of training", ax=times)
     plot_learning(comparison, "tokens", "From the same text", "thousand bytes read", ax=texts)
-    handles, labels = times.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=len(labels), fontsize=TEXT_SIZE
-    )
     styles = [style_of(model.name) for model in comparison.models]
     spread = (comparison.by_seed("bytes_per_second") / 1000).agg(["mean", "min", "max"])
     fastest = spread.loc["mean"].idxmax()
     plot_bars(
         [style.label for style in styles],
-        {"speed": spread.loc["mean"].tolist()},
-        intervals={"speed": spread.loc[["min", "max"]].T.to_numpy().tolist()},
-        colors={"speed": [style.color for style in styles]},
+        {"_speed": spread.loc["mean"].tolist()},
+        intervals={"_speed": spread.loc[["min", "max"]].T.to_numpy().tolist()},
+        colors={"_speed": [style.color for style in styles]},  # "_": not in the legend
         title=f"Fastest in training: {fastest}",
         xlabel="thousand bytes per second (mean, range over seeds)",
         ax=speeds,
     )
+    one_legend(figure, "upper center", ncols=len(styles))
     return figure
 
 

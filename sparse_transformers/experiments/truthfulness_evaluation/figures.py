@@ -17,8 +17,16 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
     JudgedModel,
 )
+from sparse_transformers.utils.plots.base import plot_table
 from sparse_transformers.utils.plots.probabilities import plot_reliability, plot_threshold_curves
-from sparse_transformers.utils.plots.style import TEXT_SIZE, WIDTH, new_axes, new_figure
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    REFERENCE_COLOR,
+    TEXT_SIZE,
+    WIDTH,
+    new_figure,
+    new_panels,
+)
 from sparse_transformers.utils.plots.truthfulness import (
     plot_confusion_matrix,
     plot_metric_bars,
@@ -26,7 +34,7 @@ from sparse_transformers.utils.plots.truthfulness import (
 )
 from sparse_transformers.utils.verdicts import ABOVE, BELOW, NOT_SHOWN, verdict
 
-MODEL_COLORS = {LINEAR: "#999999", NGRAMS: "#E69F00", TRANSFORMER: "#0072B2", BOTH: "#117A65"}
+MODEL_COLORS = {TRANSFORMER: COLORS[0], NGRAMS: COLORS[4], BOTH: COLORS[2], LINEAR: REFERENCE_COLOR}
 MODEL_COLORS |= {MAJORITY: "#DDDDDD", BAYES: "#555555"}
 LEAK_COLOR = "#E3B7B0"
 LEADS = {
@@ -83,26 +91,20 @@ def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
 
 def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     """Write the other measures of every model into cells, in the order of the accuracies."""
-    import seaborn as sns
-
     measures = pd.DataFrame([_measures(each) for each in task.models])
     best_is_1 = [1 if column.endswith("↑") else -1 for column in measures] * measures
     shades = (best_is_1 - best_is_1.min()) / (best_is_1.max() - best_is_1.min())
-    ax = sns.heatmap(
-        shades.fillna(0),
-        annot=measures.map(lambda value: "infinite" if pd.isna(value) else f"{value:.3f}"),
-        fmt="",
-        annot_kws={"fontsize": TEXT_SIZE},
+    return plot_table(
+        shades.fillna(0).to_numpy().tolist(),
+        measures.map("{:.3f}".format, na_action="ignore").fillna("infinite").to_numpy().tolist(),
+        rows=[""] * len(measures),
+        columns=list(measures),
+        title="",
+        xlabel="darker is better in its column",
+        limits=(0, 1.4),
         cmap="Blues",
-        vmax=1.4,
-        cbar=False,
-        linewidths=0.5,
-        yticklabels=False,
-        ax=new_axes(ax),
+        ax=ax,
     )
-    ax.set_xlabel("darker is better in its column", fontsize=TEXT_SIZE)
-    ax.tick_params(labelsize=TEXT_SIZE, labelrotation=0)
-    return ax
 
 
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
@@ -164,13 +166,10 @@ def _draw_each(
     tasks: Sequence[ClaimTask], plot: Callable[[ClaimTask, Axes], None], *, height: float
 ) -> Figure:
     """A panel for each task, two in a row; the figure is narrower if there is one alone."""
-    n_rows = -(-len(tasks) // 2)
-    figure, grid = new_figure(n_rows, min(2, len(tasks)), height=height * n_rows, squeeze=False)
+    figure, panels = new_panels(len(tasks), height=height, columns=2)
     if len(tasks) == 1:
-        figure.set_figwidth(0.6 * WIDTH)
-    for unused in grid.flat[len(tasks) :]:
-        unused.remove()
-    for task, ax in zip(tasks, grid.flat, strict=False):
+        figure.set_figwidth(0.7 * WIDTH)
+    for task, ax in zip(tasks, panels, strict=True):
         plot(task, ax)
     return figure
 

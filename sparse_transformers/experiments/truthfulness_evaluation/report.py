@@ -99,15 +99,10 @@ def describe_confusion(evaluation: ClaimEvaluation) -> str:
 
 
 def describe_reliability(evaluation: ClaimEvaluation) -> str:
-    """Whether probabilities mean what they say."""
-    errors = [
-        f"{task.corpus}, {task.task}: {found.error:.3f} is "
-        f"{'' if task.main.scores.is_miscalibrated else 'not shown to be '}above the error of a "
-        f"calibrated model ({found.confidence:.0%} below {found.null_high:.3f})."
-        for task in evaluation.tasks
-        for found in [task.main.scores.calibration]
-    ]
-    return f"Each bin holds few rows, so that even calibrated models err:\n\n{bullets(errors)}"
+    """How to read the diagrams; titles and legends hold the errors."""
+    return prose("""
+    *ECE* is the expected calibration error. Each bin holds few rows, so that even a calibrated
+    model errs: the legend has its error, too.""")
 
 
 def describe_thresholds(evaluation: ClaimEvaluation) -> str:

@@ -92,6 +92,36 @@ def new_figure(rows: int = 1, columns: int = 1, *, height: float, **ratios: Any)
     return panels
 
 
+def new_panels(n: int, *, height: float, columns: int, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, row by row.
+
+    Args:
+        n: how many.
+        height: of a row, in inches.
+        columns: panels in a row, at most.
+        **shared: for `plt.subplots`, such as `sharex`.
+    """
+    n_columns = min(n, columns)
+    n_rows = -(-n // n_columns)
+    figure, grid = new_figure(
+        n_rows, n_columns, height=0.4 + height * n_rows, squeeze=False, **shared
+    )
+    for unused in grid.flat[n:]:
+        unused.remove()
+    return figure, list(grid.flat[:n])
+
+
+def one_legend(figure: Figure, place: str = "lower center", **options: Any) -> None:
+    """One legend for all panels, outside of them, each label once."""
+    handles = {
+        label: handle
+        for ax in figure.axes
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    outside: Any = f"outside {place}"
+    figure.legend(handles.values(), handles.keys(), loc=outside, fontsize=TEXT_SIZE, **options)
+
+
 def finish(ax: Axes, title: str, xlabel: str, ylabel: str, *, grid: str = "y") -> Axes:
     """Set names, a grid behind the data, and a legend under it, if anything has a label.
 

@@ -24,14 +24,12 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
 from sparse_transformers.experiments.truthfulness_evaluation.report import (
     describe_accuracies,
     describe_confusion,
-    describe_reliability,
     describe_roc,
     describe_thresholds,
     findings,
     highlight,
     summarise,
 )
-from sparse_transformers.utils.metrics.calibration import CalibrationNull
 from sparse_transformers.utils.metrics.claim_scores import OrdinalScores
 from sparse_transformers.utils.records import from_json, to_json
 
@@ -218,21 +216,6 @@ def test_words_about_steps_are_of_verdicts():
         "65.0% [55.0%, 75.0%] of the claims, quadratic kappa 0.400 [0.300, 0.500]."
     ]
     assert not bullets_of(describe_confusion(made_up_evaluation(made_up_task(TRUTHFUL))))
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [(0.09, "is above"), (0.08, "is not shown to be above"), (0.01, "is not shown to be above")],
-)
-@pytest.mark.parametrize("task", [VERDICTS, TRUTHFUL])
-def test_calibration_is_held_against_that_of_a_calibrated_model(task, error, said):
-    calibration = CalibrationNull(
-        error=error, null_mean=0.05, null_high=0.08, confidence=0.95, p_value=0.5
-    )
-    evaluation = made_up_evaluation(with_main_scores(made_up_task(task), calibration=calibration))
-    (line,) = bullets_of(describe_reliability(evaluation))
-    assert f"claims, {task}: {error:.3f} {said} the error of a calibrated" in line
-    assert line.endswith("(95% below 0.080).")
 
 
 def test_words_about_thresholds_are_of_those_that_were_chosen():
