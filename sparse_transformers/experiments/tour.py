@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-
 from sparse_transformers.claims.tables import Tables
 from sparse_transformers.experiments.section import Section, Visit
 from sparse_transformers.experiments.tour_report import RESULTS, render_report, result_of
@@ -135,7 +133,6 @@ def _publish(results: Results, section: Section, sections: Sequence[Section], fo
         picture = io.BytesIO()
         figure = part.draw(result)
         figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
-        plt.close(figure)
         atomic_write_bytes(folder / section.name / part.file, picture.getvalue())
     for page in section.pages:
         atomic_write_text(folder / section.name / page.file, page.render(result))

@@ -7,7 +7,6 @@ green, too: a test simulates it (Machado et al. 2009).
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -71,25 +70,33 @@ def style_of(name: str) -> Style:
 
 
 def new_axes(ax: Axes | None = None) -> Axes:
-    """The axes given, or those of a new figure."""
-    if ax is None:
-        _, ax = plt.subplots(layout="constrained")
-    return ax
+    """The axes given, or those of a new figure, which a notebook shows."""
+    return empty_figure().subplots() if ax is None else ax
+
+
+def empty_figure(width: float = 6.4, height: float = 4.8) -> Figure:
+    """A new figure of pyplot, which a notebook shows and a script can show.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
+    import matplotlib.pyplot as plt  # only here: it has a global state, and looks for a display
+
+    return plt.figure(figsize=(width, height), layout="constrained")
 
 
 def new_figure(rows: int = 1, columns: int = 1, *, height: float, **ratios: Any) -> Any:
-    """A figure `WIDTH` wide and its axes: one, or an array where there are several.
+    """A figure `WIDTH` wide for a file, and its axes: one, or an array where there are several.
 
     Args:
         rows: of panels.
         columns: of panels.
         height: of the whole figure, in inches.
-        **ratios: for `plt.subplots`, such as `width_ratios`.
+        **ratios: for `Figure.subplots`, such as `width_ratios`.
     """
-    panels: tuple[Figure, Any] = plt.subplots(
-        rows, columns, figsize=(WIDTH, height), layout="constrained", **ratios
-    )
-    return panels
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **ratios)
 
 
 def new_panels(n: int, *, height: float, columns: int, **shared: Any) -> tuple[Figure, list[Axes]]:
@@ -99,7 +106,7 @@ def new_panels(n: int, *, height: float, columns: int, **shared: Any) -> tuple[F
         n: how many.
         height: of a row, in inches.
         columns: panels in a row, at most.
-        **shared: for `plt.subplots`, such as `sharex`.
+        **shared: for `Figure.subplots`, such as `sharex`.
     """
     n_columns = min(n, columns)
     n_rows = -(-n // n_columns)
