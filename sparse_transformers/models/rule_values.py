@@ -40,7 +40,7 @@ def evaluate_rule(rule: PositionRule, query: Positions, key: Positions) -> Tenso
         ValueError: The rule does not work for several positions at once, or says something else.
     """
     try:
-        allowed = torch.as_tensor(rule.allows(query, key))
+        allowed = rule.allows(query, key)
     except (RuntimeError, ValueError) as error:
         if "ambiguous" not in str(error):
             raise
@@ -48,6 +48,8 @@ def evaluate_rule(rule: PositionRule, query: Positions, key: Positions) -> Tenso
             f"{type(rule).__name__}.allows is asked about many positions at once: it must use "
             "&, |, ~ and comparisons of two, in place of and, or, not, if and a < b < c"
         ) from error
+    if not isinstance(allowed, Tensor):  # the default device must not move what is a tensor
+        allowed = torch.as_tensor(allowed, device="cpu")
     if allowed.dtype != torch.bool:
         raise ValueError(
             f"{type(rule).__name__}.allows must return True or False for each pair, "
