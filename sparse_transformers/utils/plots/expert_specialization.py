@@ -11,6 +11,7 @@ from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.base import plot_table
 from sparse_transformers.utils.plots.expert_load import MOST_NUMBERED_EXPERTS, variant_colors
 from sparse_transformers.utils.plots.style import GRID_COLOR, MARKERS, finish, new_axes
+from sparse_transformers.utils.texts import check_list
 
 
 def plot_specialization(
@@ -104,6 +105,7 @@ def plot_expert_similarity(
     Raises:
         ValueError: `similarity` is not square, or holds no number, or has not a name for each row.
     """
+    check_list(names=names)
     table = np.asarray(similarity, dtype=float)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not np.isfinite(table).any():
         raise ValueError(
