@@ -16,10 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # before anything draws: figures go to files, and no window opens
-
 from sparse_transformers.claims.tables import load_tables
 from sparse_transformers.experiments.sections import SECTIONS
 from sparse_transformers.experiments.tour import REPORT, prepare_tour, run_tour

@@ -9,6 +9,7 @@ from sparse_transformers.demos.attention_pattern_generator import AttentionPatte
 from sparse_transformers.demos.local_sparse_attention import LocalSparseAttention
 from sparse_transformers.demos.sparse_attention_demo import SparseAttentionDemo
 from sparse_transformers.efficiency.costs import AttentionCost, attention_cost
+from sparse_transformers.interpretability.attention_pictures import plot_attention
 from sparse_transformers.interpretability.causality import LeakReport, find_future_leak
 from sparse_transformers.models.attention_ops import BACKENDS, sparse_attention
 from sparse_transformers.models.attention_patterns import (
@@ -203,6 +204,7 @@ __all__ = [
     "load_truthfulqa",
     "make_pattern",
     "make_router",
+    "plot_attention",
     "record_experts",
     "reference_attention",
     "register_pattern",
@@ -225,7 +227,9 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 
 
 def __getattr__(name: str) -> Any:
-    """Import one of the names above when it is first asked for."""
+    """Import one of the names above, or the plots, when it is first asked for."""
+    if name == "plot":  # needs matplotlib
+        return import_module(f"{__name__}.plot")
     if name not in _IMPORTED_ON_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_IMPORTED_ON_USE[name]}")
@@ -234,4 +238,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_IMPORTED_ON_USE})
+    return sorted({*globals(), *_IMPORTED_ON_USE, "plot"})

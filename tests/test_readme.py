@@ -83,3 +83,14 @@ def test_tables_are_those_of_the_recorded_runs() -> None:
     results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert results == command.render_results(recorded)
     assert len(command.render_highlights(recorded).splitlines()) == 2 + 6
+
+
+def test_figures_of_the_benchmarks_are_linked() -> None:
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    figures = sorted((ROOT / "outputs").glob("*_benchmark/*.png"))
+    assert len(figures) == 2
+    assert [
+        figure
+        for figure in figures
+        if f"(../outputs/{figure.parent.name}/{figure.name})" not in results
+    ] == []

@@ -18,6 +18,7 @@ from sparse_transformers.experiments.recorded import (
 )
 from sparse_transformers.experiments.section import Highlight
 from sparse_transformers.experiments.sections import SECTIONS
+from sparse_transformers.utils.report import image
 from sparse_transformers.utils.runtime import atomic_write_text
 
 BENCHMARKS: dict[str, tuple[Report, str, str, str]] = {
@@ -62,6 +63,7 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
         path = outputs / report.file_name / f"{report.file_name}.json"
         machine, _, tables = report.render_markdown(path).partition("\n\n")
         [forward, *_], _ = report.read(path)
+        picture = image(f"../{outputs.name}/{report.file_name}/{report.file_name}.png", title)
         rows = forward.table()
         best = rows.loc[rows[rows.implementation == ours].speedup.idxmax()]
         case = [name for name in CASE if name in rows]
@@ -71,7 +73,7 @@ def recorded_benchmarks(outputs: Path) -> Iterator[Recorded]:
             title=title,
             machine=machine,
             command=command,
-            text=tables,
+            text=f"{picture}\n\n{tables}",
             highlight=Highlight(
                 question=f"speed beside dense, forward: {where}",
                 found=_speed(best),

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sparse_transformers.efficiency.attention_growth import LayoutBenchmark, MemoryScaling
 from sparse_transformers.efficiency.attention_implementations import (
     DENSE,
     IMPLEMENTATIONS,
@@ -23,10 +22,7 @@ from sparse_transformers.efficiency.comparison import (
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern
-from sparse_transformers.utils.plots.attention_speed import (
-    plot_attention_times,
-    plot_memory_scaling,
-)
+from sparse_transformers.utils.plots.attention_speed import plot_attention_times
 
 CHECKED_POSITIONS = 1024
 """The oracle makes all scores, so longer sequences are checked at this length."""
@@ -112,7 +108,6 @@ ATTENTION = Report(
         "sparse efficiency": "{sparse_efficiency:.2f}",
     },
     plot=plot_attention_times,
-    records={"memory": MemoryScaling, "layouts": LayoutBenchmark},
-    record_plots={"memory": plot_memory_scaling},
+    growths=("memory", "layouts"),
 )
 """Tables and files of `bench attention`."""

@@ -3,14 +3,15 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from sparse_transformers.efficiency.comparison import Benchmark
+from sparse_transformers.utils.plots.style import DOTS_PER_INCH, WIDTH
 from sparse_transformers.utils.records import from_json, to_json
 from sparse_transformers.utils.report import NOT_MEASURED, table
 from sparse_transformers.utils.runtime import atomic_write_bytes, atomic_write_text
@@ -49,12 +50,33 @@ class Table:
         return f"{self.title}:\n\n{table(self.heads, self.rows, words=WORDS)}"
 
 
-@runtime_checkable
-class Record(Protocol):
-    """A dataclass of results that are no comparison."""
+@dataclass(frozen=True)
+class Growth:
+    """How something about one causal pattern grows with the number of positions.
+
+    Attributes:
+        subject: what grows, and how it was measured.
+        pattern: as Python, without `Causal()`.
+        columns: a number for each length, by the head of the column; the first are the lengths.
+        exponent: of the growth, fitted to the logarithms: 1 is linear, 2 quadratic; None if it was
+            not fitted.
+    """
+
+    subject: str
+    pattern: str
+    columns: dict[str, tuple[float, ...]]
+    exponent: float | None = None
 
     def table(self) -> Table:
-        """All of it."""
+        """A row for each length."""
+        title = f"{self.subject}, causal `{self.pattern}`"
+        if self.exponent is not None:
+            title += f"; it grows as positions^{self.exponent:.2f}"
+        rows = [
+            [f"{cell:,}" if isinstance(cell, int) else f"{cell:,.1f}" for cell in row]
+            for row in zip(*self.columns.values(), strict=True)
+        ]
+        return Table(title, list(self.columns), rows)
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,7 @@ class Report:
         columns: heads of the table and templates of a row's columns, the times below "ms". A cell
             is empty where a value is missing; below "ms" it then holds the reason.
         plot: draws the rows of a benchmark.
-        records: the classes of further results, by their name in the file.
-        record_plots: draws further results of a name.
+        growths: what else is measured, by its name in the file.
     """
 
     subject: str
@@ -77,8 +98,7 @@ class Report:
     settings: str
     columns: Mapping[str, str]
     plot: Callable[..., object]
-    records: Mapping[str, type[Record]] = field(default_factory=dict)
-    record_plots: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    growths: Sequence[str] = ()
 
     def table(self, benchmark: Benchmark, **templates: str) -> Table:
         """A row for each implementation and case; `templates` replaces those of `columns`."""
@@ -91,14 +111,14 @@ class Report:
         return Table(title, list(columns), [_cells(row, columns) for row in benchmark.rows])
 
     def write(
-        self, folder: Path, benchmarks: Sequence[Benchmark], **records: Sequence[Record]
+        self, folder: Path, benchmarks: Sequence[Benchmark], **growths: Sequence[Growth]
     ) -> list[Path]:
         """Write results as JSON, and tables and a figure of them; returns the paths.
 
         Args:
             folder: an existing folder.
             benchmarks: one for each direction.
-            records: further results, by the names in `self.records`.
+            growths: what else was measured, by the names in `self.growths`.
 
         Raises:
             ValueError: there are no benchmarks.
@@ -106,35 +126,34 @@ class Report:
         if not benchmarks:
             raise ValueError("benchmarks must hold at least one entry, got none")
         json_path, tables, image = (folder / f"{self.file_name}.{e}" for e in ("json", "md", "png"))
-        further = {name: list(records.get(name, [])) for name in self.records}
+        further = {name: list(growths.get(name, [])) for name in self.growths}
         results = to_json({"benchmarks": list(benchmarks), **further})
         atomic_write_text(json_path, json.dumps(results, indent=2) + "\n")
         atomic_write_text(tables, self.render_markdown(json_path) + "\n")
-
-        drawn = {name: plot for name, plot in self.record_plots.items() if further[name]}
-        n_plots = len(benchmarks) + len(drawn)
-        figure = Figure(figsize=(7 * n_plots, 6), layout="constrained")
-        axes = iter(figure.subplots(1, n_plots, squeeze=False)[0])
-        for benchmark in benchmarks:
-            self.plot(benchmark.table(), ax=next(axes))
-        for name, plot in drawn.items():
-            plot(results[name], ax=next(axes))
         drawing = io.BytesIO()
-        figure.savefig(drawing, format="png", dpi=120)
+        self.draw(benchmarks).savefig(drawing, format="png", dpi=DOTS_PER_INCH)
         atomic_write_bytes(image, drawing.getvalue())
         return [json_path, tables, image]
 
-    def read(self, results: Path) -> tuple[list[Benchmark], list[Record]]:
-        """The benchmarks and the further results of a recorded run; arguments as below."""
+    def draw(self, benchmarks: Sequence[Benchmark]) -> Figure:
+        """The benchmarks below each other."""
+        figure = Figure(figsize=(WIDTH, 5.5 * len(benchmarks)), layout="constrained")
+        panels = figure.subplots(len(benchmarks), 1, squeeze=False)
+        for benchmark, ax in zip(benchmarks, panels[:, 0], strict=True):
+            self.plot(benchmark.table(), ax=ax)
+        return figure
+
+    def read(self, results: Path) -> tuple[list[Benchmark], list[Growth]]:
+        """The benchmarks and what else a recorded run has measured; arguments as below."""
         try:
             content = json.loads(results.read_text(encoding="utf-8"))
             benchmarks = [from_json(Benchmark, entry) for entry in content["benchmarks"]]
-            records = [from_json(self.records[n], e) for n in self.records for e in content[n]]
+            growths = [from_json(Growth, each) for name in self.growths for each in content[name]]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{results} must be the results of {self.subject}") from error
         if not benchmarks:
             raise ValueError(f"{results} must hold times, got none")
-        return benchmarks, records
+        return benchmarks, growths
 
     def render_markdown(self, results: Path) -> str:
         """The tables of a recorded run, with the machine that it ran on.
@@ -146,9 +165,9 @@ class Report:
             OSError: it cannot be read.
             ValueError: it holds something else, or no times.
         """
-        benchmarks, records = self.read(results)
+        benchmarks, growths = self.read(results)
         tables = [self.table(benchmark) for benchmark in benchmarks]
-        tables += [record.table() for record in records]
+        tables += [growth.table() for growth in growths]
         machine = measured_with([each.environment for each in benchmarks])
         return "\n\n".join([machine, *(table.to_markdown() for table in tables)])
 

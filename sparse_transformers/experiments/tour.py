@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-
 from sparse_transformers.claims.tables import Tables
 from sparse_transformers.experiments.section import Section, Visit
 from sparse_transformers.experiments.tour_report import RESULTS, render_report, result_of
 from sparse_transformers.training.data import ByteCorpus
+from sparse_transformers.utils.plots.style import DOTS_PER_INCH
 from sparse_transformers.utils.records import to_json
 from sparse_transformers.utils.runtime import (
     atomic_write_bytes,
@@ -29,7 +28,6 @@ from sparse_transformers.utils.runtime import (
 )
 
 REPORT = "DEMONSTRATION_REPORT.md"
-DOTS_PER_INCH = 110  # of figures 9.2 inches wide: readable in a README, and small files
 
 Results = dict[str, Any]
 
@@ -135,7 +133,6 @@ def _publish(results: Results, section: Section, sections: Sequence[Section], fo
         picture = io.BytesIO()
         figure = part.draw(result)
         figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
-        plt.close(figure)
         atomic_write_bytes(folder / section.name / part.file, picture.getvalue())
     for page in section.pages:
         atomic_write_text(folder / section.name / page.file, page.render(result))

@@ -75,9 +75,8 @@ def _render_section(section: Section, results: Mapping[str, Any]) -> str:
         f"{part.describe(result)}\n"
         for part in section.parts
     ]
-    pages = [
-        f"{page.introduce}: [{page.file}]({section.name}/{page.file})\n" for page in section.pages
-    ]
+    # Pages are some megabytes and not stored with the figures, so that a link could be dead.
+    pages = [f"{page.introduce}: `{section.name}/{page.file}`\n" for page in section.pages]
     return "\n".join([f"## {section.title}\n", *parts, *pages])
 
 

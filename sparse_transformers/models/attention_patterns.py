@@ -202,7 +202,8 @@ class Strided(AttentionPattern):
     """The positions up to `stride` away, and every `stride`-th position beyond.
 
     `part="local"` and `part="column"` are the two heads of the paper's factorised form,
-    A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union.
+    A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union. The
+    local part has `stride + 1` keys, as the paper's formula has; OpenAI's code has `stride`.
 
     >>> import sparse_transformers as st
     >>> (st.Strided(2) & st.Causal()).mask(6).int()[-1]
@@ -254,6 +255,8 @@ class Strided(AttentionPattern):
 @dataclass(frozen=True)
 class Fixed(AttentionPattern):
     """The query's own block, and the last `summary_size` positions of every block.
+
+    All heads share the summary positions; in the paper, heads may have sub-blocks of their own.
 
     `part="local"` and `part="column"` are the two heads of the paper's factorised form;
     "both" is their union.
@@ -466,6 +469,9 @@ class GlobalTokens(AttentionPattern):
 class AttentionSinks(AttentionPattern):
     """Every query sees the first `count` keys.
 
+    These are tokens of the text. Learned sinks, such as `s_aux` in Hugging Face's gpt-oss, are not:
+    they only add to the softmax's sum, which makes them `output * sigmoid(lse - sink)`.
+
     It is used in a union, such as `AttentionSinks(4) | LocalWindow(256)`.
 
     >>> import sparse_transformers as st
@@ -555,6 +561,8 @@ class BigBird(AttentionPattern):
     For each block of queries, `random_blocks` blocks of keys are drawn, with repetition, from the
     first `seq_len` positions as in the paper. Without `seq_len` they are drawn from the blocks up
     to its own, which suits causal use. The draws depend on `seed` and on the block's number.
+    Hugging Face's BigBird makes the first and the last block global; here global blocks are the
+    first ones.
 
     >>> import sparse_transformers as st
     >>> pattern = st.BigBird(block_size=64)

@@ -9,7 +9,7 @@ time and memory are proportional to the number of tiles and not to the number of
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
 from sparse_transformers.models.rule_values import PositionRule, Ranges, evaluate_rule, on_device
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Value = TypeVar("Value")
 
@@ -32,7 +35,7 @@ CANDIDATES_PER_CHUNK = 1 << 20
 MAX_TABULATED_PAIRS = 1 << 24  # 16 MiB of distinct tile masks; more are made when visited
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockLayout:
     """The tiles of a pattern, row by row.
 
@@ -169,6 +172,29 @@ class BlockLayout:
         picture[self.tile_rows, self.columns] = 1 + (self.mask_ids == FULL_TILE).long()
         return picture
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the tiles: those that the kernel visits, and which of them need a mask.
+
+        Args:
+            ax: Where to draw; None makes a new figure.
+        """
+        from sparse_transformers.utils.plots.patterns import plot_tiles
+
+        edge = self.block_size
+        title = f"{self.n_tiles:,} tiles of {edge} x {edge}, fill {self.fill:.0%}"
+        return plot_tiles(self.to_dense(), edge, title=title, ax=ax)
+
+    def __repr__(self) -> str:
+        return (
+            f"BlockLayout({self.pattern!r}, {self.q_len:,} x {self.k_len:,}: "
+            f"{self.n_tiles:,} tiles of {self.block_size}, {self.n_full:,} of them full, "
+            f"fill {self.fill:.2f})"
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return picture_or_none(lambda ax: self.plot(ax))
+
     def to_block_mask(self, device: torch.device | str = "cpu") -> BlockMask:
         """The same tiles as a FlexAttention `BlockMask`, made without evaluating all pairs.
 
@@ -203,6 +229,16 @@ class BlockLayout:
         padded = torch.zeros(self.n_rows, -(-self.k_len // self.block_size), dtype=torch.int32)
         padded[rows, place] = columns.int()
         return counts.int()[None, None], padded[None, None]
+
+
+def picture_or_none(draw: Callable[..., Any]) -> bytes | None:
+    """What `draw(ax=...)` draws, for a notebook, which shows the text of an object without it."""
+    try:
+        from sparse_transformers.utils.plots.patterns import as_png
+
+        return as_png(lambda ax: draw(ax=ax))
+    except Exception:  # a rule that fails is reported where it is used, not where it is shown
+        return None
 
 
 def build_layout(

@@ -12,13 +12,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from sparse_transformers.models.block_layout import CPU, CPU_BLOCK_SIZE, BlockLayout, build_layout
+from sparse_transformers.models.block_layout import (
+    CPU,
+    CPU_BLOCK_SIZE,
+    BlockLayout,
+    build_layout,
+    picture_or_none,
+)
 from sparse_transformers.models.byte_cache import ByteCache
 from sparse_transformers.models.rule_values import (
     Positions,
@@ -28,6 +34,9 @@ from sparse_transformers.models.rule_values import (
     on_device,
     snapshot,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +198,29 @@ class AttentionPattern(ABC):
     def _sees(self, seq_len: int) -> Bool[Tensor, "positions positions"]:
         """Which tokens any head of one layer sees."""
         return self.mask(seq_len)
+
+    def plot(self, seq_len: int = 64, *, tiles: bool = False, ax: "Axes | None" = None) -> "Axes":
+        """Draw which keys each query sees, or the tiles that the kernel on a CPU visits.
+
+        Where heads or sequences have patterns of their own, a pair is the darker the more of them
+        see it.
+
+        Args:
+            seq_len: Number of queries and of keys.
+            tiles: Draw the tiles.
+            ax: Where to draw; None makes a new figure.
+        """
+        from sparse_transformers.utils.plots.patterns import plot_mask
+
+        if tiles:
+            return self.layout(seq_len).plot(ax)
+        mask = self.mask(seq_len).float()
+        mask = mask.flatten(0, -3).mean(0) if mask.ndim > 2 else mask
+        return plot_mask(mask, title=repr(self), ax=ax)
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return picture_or_none(self.plot)
 
     def __and__(self, other: "AttentionPattern") -> "AttentionPattern":
         return _combine(Intersection, self, other)

@@ -126,12 +126,11 @@ class RunFolder:
         """Draw the training plot. A plot that fails does not fail the run that is complete."""
         try:
             # Imported on use: matplotlib takes long to import.
-            from matplotlib.figure import Figure
-
+            from sparse_transformers.utils.plots.style import new_figure
             from sparse_transformers.utils.plots.training import plot_training
 
-            figure = Figure(layout="constrained")  # pyplot would change global state
-            plot_training(rows, ax=figure.subplots())
+            figure, ax = new_figure(height=5)
+            plot_training(rows, ax=ax)
             image = io.BytesIO()
             figure.savefig(image, format="png", dpi=120)
             atomic_write_bytes(self.path / "training.png", image.getvalue())

@@ -64,11 +64,6 @@ def times(ratio: float | None) -> str:
     return NOT_MEASURED if ratio is None else f"{number(ratio, 2)}×"
 
 
-def signed(value: float) -> str:
-    """A difference with three decimals and its sign."""
-    return f"{value:+.3f}"
-
-
 def plural(count: int, noun: str) -> str:
     """A count with its noun: "1 seed", "5 seeds"."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
@@ -79,32 +74,6 @@ def join(names: Sequence[str]) -> str:
     if len(names) < 2:
         return names[0] if names else "none"
     return ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def compare_losses(differences: Sequence[float], other: str) -> str:
-    """A verdict on a loss in bits per byte beside another one, as what it is; lower is better.
-
-    Args:
-        differences: the loss less the other one, for each seed.
-        other: what it is compared with.
-    """
-    mean = sum(differences) / len(differences)
-    if len(differences) == 1:
-        return (
-            f"differs from {other} by {signed(mean)} bits per byte with the one seed that was run, "
-            "which cannot tell a difference from luck"
-        )
-    spread = f"{signed(min(differences))} to {signed(max(differences))}"
-    if min(differences) <= 0 <= max(differences):
-        return (
-            f"does not differ from {other} beyond the spread of {len(differences)} seeds "
-            f"({spread} bits per byte)"
-        )
-    direction = "lower" if mean < 0 else "higher"
-    return (
-        f"is {direction} than {other} with each of {len(differences)} seeds, by "
-        f"{abs(mean):.3f} bits per byte on average ({spread})"
-    )
 
 
 def _exponent(value: float) -> int:

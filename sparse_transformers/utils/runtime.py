@@ -4,8 +4,10 @@ import os
 import platform
 import random
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -172,3 +174,14 @@ def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return run.stdout.strip()
+
+
+def forget_missing_backend() -> None:
+    """Let matplotlib be imported where `MPLBACKEND` names a module that is not installed.
+
+    A notebook sets that variable for all programs that are started from it, and matplotlib raises
+    when it is imported without that module. Figures that go to files need none.
+    """
+    module = os.environ.get("MPLBACKEND", "").partition("module://")[2]
+    if module and "matplotlib" not in sys.modules and find_spec(module.split(".")[0]) is None:
+        del os.environ["MPLBACKEND"]

@@ -19,6 +19,8 @@ from sparse_transformers.utils.report import join
 
 ABOVE, BELOW, NOT_SHOWN = "above", "below", "not shown"
 
+FEWEST_SEEDS = 3
+"""Fewer have no interval."""
 ENOUGH_SEEDS = 5
 """Fewer are too few to rest a claim on."""
 
@@ -123,25 +125,30 @@ def in_points(paired: PairedDifference) -> PairedDifference:
 
 
 def spell(interval: Interval, form: str = "{:.3f}", unit: str = "") -> str:
-    """An estimate and its limits, each written in the same form.
+    """An estimate and its limits, each written in the same form; without limits if there are none.
 
     >>> spell(Interval(0.5, 0.45, 0.55), "{:.0%}")
     '50% [45%, 55%]'
+    >>> spell(over_seeds([0.4, 0.6]))
+    '0.500'
     """
     estimate, low, high = (
         form.format(each) for each in (interval.estimate, interval.low, interval.high)
     )
-    return f"{estimate}{unit and ' ' + unit} [{low}, {high}]"
+    limits = f" [{low}, {high}]" if np.isfinite(interval.high - interval.low) else ""
+    return f"{estimate}{unit and ' ' + unit}{limits}"
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
-    """The mean over seeds with Student's 95% interval; with one seed nothing bounds it.
+    """The mean over seeds with Student's 95% interval; one or two seeds are too few for limits.
 
-    >>> over_seeds([1.0])
-    Interval(estimate=1.0, low=-inf, high=inf, confidence=0.95)
+    Two differ by chance so much or so little that their interval says nothing.
+
+    >>> over_seeds([1.0, 2.0])
+    Interval(estimate=1.5, low=-inf, high=inf, confidence=0.95)
     """
-    if len(values) == 1:
-        return Interval(float(values[0]), -np.inf, np.inf)
+    if len(values) < FEWEST_SEEDS:
+        return Interval(float(np.mean(values)), -np.inf, np.inf)
     return mean_interval(values)
 
 

@@ -15,7 +15,7 @@ def test_memory_of_a_window_grows_linearly_and_stays_near_that_of_the_results():
     scaling = measure_memory_scaling(LocalWindow(32), [65536, 131072, 262144])
 
     # The buffers of one call do not grow; without them, twice the positions take twice the bytes.
-    first, second, third = scaling.peak_bytes
+    first, second, third = (peak * 2**20 for peak in scaling.columns["peak MiB"])
     assert 1.95 < (third - second) / (second - first) < 2.05
     # Output and three gradients, and little else; one matrix of all scores would be 256 GiB.
     four_tensors = 4 * 262144 * 64 * 4
@@ -38,7 +38,7 @@ def test_memory_that_grows_with_the_square_is_seen(monkeypatch):
 
     scaling = measure_memory_scaling(LocalWindow(8), [128, 512], head_dim=8)
 
-    assert 1.8 < scaling.slope < 2.1
+    assert 1.8 < scaling.exponent < 2.1
 
 
 def test_scaling_prints_every_length_and_the_growth():
@@ -46,7 +46,7 @@ def test_scaling_prints_every_length_and_the_growth():
 
     lines = str(scaling.table()).splitlines()
     assert "causal `Dense()`" in lines[0]
-    assert lines[0].endswith(f"grows as positions^{scaling.slope:.2f}")
+    assert lines[0].endswith(f"grows as positions^{scaling.exponent:.2f}")
     assert [line.split()[0] for line in lines[2:]] == ["64", "128"]
 
 

@@ -41,7 +41,8 @@ def test_command_prints_tables_and_writes_results_and_plot(tmp_path, capsys):
     assert len(forward["rows"]) == 2 * 3  # dense attention once, ours for each pattern
     assert {row["seq_len"] for row in both["rows"]} == {64, 128}
     assert forward["environment"]["threads"] >= 1
-    assert [scaling["seq_lens"] for scaling in results["memory"]] == [[512, 1024]] * 2
+    lengths = [growth["columns"]["positions"] for growth in results["memory"]]
+    assert lengths == [[512, 1024]] * 2
     tables = (tmp_path / "new" / "attention_benchmark.md").read_text()
     assert tables == ATTENTION.render_markdown(tmp_path / "new" / "attention_benchmark.json") + "\n"
     assert (tmp_path / "new" / "attention_benchmark.png").read_bytes().startswith(b"\x89PNG")

@@ -9,10 +9,10 @@ from sparse_transformers.models.attention_patterns import Causal, LocalWindow
 def test_tiles_are_those_of_the_kernel_and_each_length_has_a_time():
     result = benchmark_layout(LocalWindow(64), [96, 256], repeats=2)
 
-    assert result.block_size == 32
     # Rows of 32 queries and windows of 64: 1, 2, then 3 tiles a row.
-    assert result.n_tiles == (1 + 2 + 3, 1 + 2 + 6 * 3)
-    assert all(median_ms > 0 for median_ms in result.median_ms)
+    assert result.columns["tiles"] == (1 + 2 + 3, 1 + 2 + 6 * 3)
+    assert all(median_ms > 0 for median_ms in result.columns["ms"])
+    assert "in tiles of 32" in str(result.table())
     assert str(result.table()).count("\n") == 3
     assert f"| 256 | {1 + 2 + 6 * 3} |" in result.table().to_markdown()
 

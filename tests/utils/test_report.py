@@ -4,13 +4,11 @@ import pytest
 
 from sparse_transformers.utils.report import (
     bullets,
-    compare_losses,
     image,
     join,
     number,
     percent,
     prose,
-    signed,
     table,
     times,
 )
@@ -57,8 +55,6 @@ def test_number_keeps_three_digits(value, expected):
 def test_ratio_and_difference_are_written_out():
     assert times(7.46) == "7.5×"
     assert times(None) == "not measured"
-    assert signed(-0.1234) == "-0.123"
-    assert signed(0.1) == "+0.100"
 
 
 @pytest.mark.parametrize(
@@ -74,16 +70,3 @@ def test_percentage_is_not_rounded_to_all_or_nothing(share, expected):
 )
 def test_names_are_joined(names, expected):
     assert join(names) == expected
-
-
-@pytest.mark.parametrize(
-    ("differences", "expected"),
-    [
-        ([-0.2, -0.1], "is lower than dense with each of 2 seeds, by 0.150 bits per byte"),
-        ([0.2, 0.1], "is higher than dense with each of 2 seeds, by 0.150 bits per byte"),
-        ([-0.2, 0.1], "does not differ from dense beyond the spread of 2 seeds"),
-        ([-0.2], "differs from dense by -0.200 bits per byte with the one seed"),
-    ],
-)
-def test_loss_verdict_claims_no_more_than_the_seeds_show(differences, expected):
-    assert compare_losses(differences, "dense").startswith(expected)

@@ -17,7 +17,7 @@ SECTION = Section(
         "full": PatternSurveySettings(n_heads=8, repeats=15),
     },
     result=PatternSurvey,
-    run=lambda visit: survey_patterns(visit.settings, seed=visit.seed, say=visit.say),
+    run=survey_patterns,
     findings=report.findings,
     parts=[
         Part(

@@ -1,7 +1,8 @@
 """The figures of a pattern survey."""
 
+from math import isnan
+
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.attention_patterns.measure import (
@@ -14,17 +15,25 @@ from sparse_transformers.utils.plots.base import (
     FORBIDDEN_COLOR,
     picture_legend,
     plot_bars,
+    plot_dots,
     plot_picture,
-    plot_table,
 )
-from sparse_transformers.utils.plots.style import new_axes, new_figure, style_of
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    TEXT_SIZE,
+    new_figure,
+    one_legend,
+    style_of,
+)
+from sparse_transformers.utils.report import percent
 from sparse_transformers.utils.verdicts import ABOVE, by_verdict
 
 SPEEDUPS = {
-    "pair_limit": ("limit by pairs (counted)", "#C9D6E2"),
-    "tile_limit": ("limit by tiles (counted)", "#7FA6CC"),
-    "estimate": ("measured", "#0B4F8A"),
+    "pair_limit": ("limit by pairs (counted)", COLORS[6]),
+    "tile_limit": ("limit by tiles (counted)", COLORS[4]),
+    "estimate": ("measured", COLORS[0]),
 }
+MOSTLY_SKIPPED = 0.75
 MOSTLY_WASTED = 0.25
 """In tiles less full than this, most of what is computed is thrown away."""
 
@@ -38,10 +47,10 @@ def draw_pictures(survey: PatternSurvey) -> Figure:
         plot_picture(each.picture, ALLOWED + FORBIDDEN + FUTURE, title=title, ax=ax)
         ax.label_outer()
     for ax in axes[-1]:
-        ax.set_xlabel("key position", fontsize=8)
+        ax.set_xlabel("key position", fontsize=TEXT_SIZE)
     for ax in axes[:, 0]:
-        ax.set_ylabel("query position", fontsize=8)
-    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=3, fontsize=8)
+        ax.set_ylabel("query position", fontsize=TEXT_SIZE)
+    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=3, fontsize=TEXT_SIZE)
     return figure
 
 
@@ -54,15 +63,17 @@ def draw_costs(survey: PatternSurvey) -> Figure:
     styles = [style_of(name) for name in rows.index]
     names = [style.label for style in styles]
     n_wasteful = (rows.fill < MOSTLY_WASTED).sum()
+    n_skipping = (rows.skipped > MOSTLY_SKIPPED).sum()
+    skipped = f"{n_skipping} of {len(rows)} skip over {MOSTLY_SKIPPED:.0%}"
     wasteful = f"Tiles mostly empty: {n_wasteful} of {len(rows)}"
     for ax, column, title, xlabel in (
-        (left, "skipped", "How much is skipped?", "% of dense causal pairs"),
+        (left, "skipped", skipped, "% of dense causal pairs"),
         (right, "fill", wasteful, "% of computed pairs allowed"),
     ):
         plot_bars(
             names,
-            {column: (100 * rows[column]).tolist()},
-            colors={column: [style.color for style in styles]},
+            {"_share": (100 * rows[column]).tolist()},  # "_": not in the legend
+            colors={"_share": [style.color for style in styles]},
             title=title,
             xlabel=xlabel,
             number="{:.0f}",
@@ -70,10 +81,12 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         )
         ax.set_xlim(0, 118)
     sparse = {name: each for name, each in survey.speedups().items() if name != "dense"}
-    measured = rows.astype(object).where(rows.notna(), None)
-    plot_bars(
+    plot_dots(
         names,
-        {label: measured[column].tolist() for column, (label, _) in SPEEDUPS.items()},
+        {
+            label: [[] if isnan(speedup) else [speedup] for speedup in rows[column]]
+            for column, (label, _) in SPEEDUPS.items()
+        },
         colors=dict(SPEEDUPS.values()),
         title=f"At {survey.settings.measured_len:,} positions "
         f"{len(by_verdict(sparse, 1)[ABOVE])} of {len(sparse)} beat dense SDPA",
@@ -82,24 +95,15 @@ def draw_costs(survey: PatternSurvey) -> Figure:
         ax=middle,
     )
     middle.axvline(1, color="#222222", linewidth=1, zorder=0)
-    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    one_legend(figure, ncols=3)
     return figure
 
 
 def draw_reach(survey: PatternSurvey) -> Figure:
-    """From how far back information gets to the last token, layer by layer."""
-    figure, (left, right) = new_figure(1, 2, height=4.4, width_ratios=(1.35, 1))
-    plot_layers_needed(survey, ax=left)
-    plot_shares_reached(survey, ax=right)
-    right.set_yticks([])
-    return figure
-
-
-def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
-    """Draw a band for each pattern: the layers until the last token depends on a position."""
+    """From how far back information gets to the last token: a band of layers for each pattern."""
     import seaborn as sns
 
-    ax = new_axes(ax)
+    figure, ax = new_figure(height=4.4)
     most, needed = survey.settings.max_layers, survey.layers_needed()
     sns.heatmap(
         needed.T.clip(lower=1),
@@ -113,22 +117,13 @@ def plot_layers_needed(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
     ax.hlines(range(1, needed.shape[1]), 0, len(needed), color="white", linewidth=2)
     ticks = np.linspace(0, len(needed) - 1, 5).astype(int)
     ax.set_xticks(ticks + 0.5, needed.index[ticks], rotation=0)
-    ax.set_yticklabels([style_of(name).label for name in needed], rotation=0)
-    ax.set_title("Layers until the last token can depend on a token", fontsize=10)
-    ax.set_xlabel(f"tokens before the last one (grey: not within {most} layers)")
-    return ax
-
-
-def plot_shares_reached(survey: PatternSurvey, ax: Axes | None = None) -> Axes:
-    """Draw which share of all tokens can influence the last one, by pattern and layers."""
-    shares, complete = 100 * survey.shares_reached(), survey.layers_needed().notna().all()
-    return plot_table(
-        shares.to_numpy().tolist(),
-        shares.map("{:.0f}".format).to_numpy().tolist(),
-        rows=[style_of(name).label for name in shares.index],
-        columns=[str(n_layers) for n_layers in shares],
-        title=f"{complete.sum()} of {len(complete)} patterns: all can influence it",
-        xlabel=f"% of {survey.settings.reach_len} tokens, after so many layers",
-        limits=(0, 100),
-        ax=ax,
+    reached = needed.notna().mean()
+    labels = [f"{style_of(name).label}: {percent(reached[name])}" for name in needed]
+    ax.set_yticklabels(labels, rotation=0)
+    ax.set_title(
+        f"{(reached == 1).sum()} of {len(reached)} patterns: all {len(needed)} tokens reach the "
+        f"last within {most} layers",
+        fontsize=10,
     )
+    ax.set_xlabel(f"tokens before the last; colour: layers needed (grey: over {most})")
+    return figure

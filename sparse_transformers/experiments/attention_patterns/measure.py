@@ -1,7 +1,6 @@
 """What the patterns allow, what they cost, and from how far back information arrives."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from sparse_transformers.efficiency.attention_implementations import DENSE, OURS
 from sparse_transformers.efficiency.costs import attention_cost
 from sparse_transformers.efficiency.scaling_law import speedups
 from sparse_transformers.efficiency.timing import TIMES
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.models.attention_patterns import (
     AttentionPattern,
     AttentionSinks,
@@ -141,17 +141,13 @@ class PatternSurvey:
         columns = {each.name: each.layers_needed for each in self.patterns}
         return pd.DataFrame(columns, index=distances, dtype=float)
 
-    def shares_reached(self) -> pd.DataFrame:
-        """Which share of all tokens can influence the last: a row for each pattern, by layers."""
-        needed, layers = self.layers_needed(), range(1, self.settings.max_layers + 1)
-        return pd.DataFrame({n: (needed <= n).mean() for n in layers})
-
 
 def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]:
-    """The patterns of the tour, sized so that they look alike at every length.
+    """The patterns of the tour, which grow with the length.
 
-    A window spans a sixteenth of the sequence and a block half of that, a stride is the root of the
-    length (Child et al. 2019, arXiv:1904.10509, section 4.3), and what is random keeps a tenth.
+    A window spans a sixteenth of the sequence and a block half of that, and what is random keeps a
+    tenth: their share of the pairs stays about the same. A stride is the root of the length (Child
+    et al. 2019, arXiv:1904.10509, section 4.3), so that its share falls.
     """
     window = max(1, seq_len // 16)
     block = max(1, seq_len // 32)
@@ -170,21 +166,11 @@ def example_patterns(seq_len: int, seed: int = 0) -> dict[str, AttentionPattern]
     }
 
 
-def survey_patterns(
-    settings: PatternSurveySettings,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-) -> PatternSurvey:
-    """Draw, count, time and stack every example pattern, in its causal form.
-
-    Args:
-        settings: sizes.
-        seed: of the random patterns and of the tensors that are timed.
-        say: is told what comes next.
-    """
-    say(f"timing every pattern at {settings.measured_len:,} positions")
-    measured = example_patterns(settings.measured_len, seed)
+def survey_patterns(visit: Visit) -> PatternSurvey:
+    """Draw, count, time and stack every example pattern, in its causal form."""
+    settings = visit.settings
+    visit.say(f"timing every pattern at {settings.measured_len:,} positions")
+    measured = example_patterns(settings.measured_len, visit.seed)
     benchmark = benchmark_attention(
         list(measured.values()),
         [settings.measured_len],
@@ -192,14 +178,14 @@ def survey_patterns(
         settings.head_dim,
         implementations=(DENSE, OURS),
         repeats=settings.repeats,
-        seed=seed,
+        seed=visit.seed,
     )
     # One row of dense SDPA, the same for all patterns, comes before the tiled kernel on each.
     dense, *timings = (MedianTime(*(row[name] for name in TIMES)) for row in benchmark.rows)
 
-    say("pictures, and what reaches the last token")
-    pictures = example_patterns(settings.picture_len, seed)
-    reaching = example_patterns(settings.reach_len, seed)
+    visit.say("pictures, and what reaches the last token")
+    pictures = example_patterns(settings.picture_len, visit.seed)
+    reaching = example_patterns(settings.reach_len, visit.seed)
     surveyed = []
     for (name, pattern), timing in zip(measured.items(), timings, strict=True):
         cost = attention_cost(

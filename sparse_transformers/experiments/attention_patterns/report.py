@@ -1,11 +1,14 @@
 """A pattern survey in words: every verdict follows from its numbers."""
 
+from collections.abc import Iterable
+
 from sparse_transformers.experiments.attention_patterns.measure import PatternSurvey
 from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.report import (
     NOT_MEASURED,
     join,
     number,
+    percent,
     plural,
     prose,
     table,
@@ -30,11 +33,16 @@ def findings(survey: PatternSurvey) -> list[str]:
 
 
 def describe_pictures(survey: PatternSurvey) -> str:
-    """What each pattern allows."""
+    """What each pattern allows, and which share of the pairs depends on the length most."""
+    small = {each.name: each.picture_density for each in survey.patterns}
+    large = 1 - survey.frame().skipped
+    name = max(small, key=lambda name: small[name] / large[name])
     return prose(f"""
         A pattern is a rule: may the token at one position (the query) attend to that at another
         (the key)? Made causal with `& Causal()`, it hides all later tokens. The pictures show
-        {survey.settings.picture_len} tokens; the patterns grow with the length.""")
+        {survey.settings.picture_len} tokens. The patterns grow with the length, but not alike:
+        {style_of(name).label} allows {percent(small[name])} of the pairs here, and
+        {percent(large[name])} at {survey.settings.measured_len:,} tokens.""")
 
 
 def describe_costs(survey: PatternSurvey) -> str:
@@ -46,11 +54,29 @@ def describe_costs(survey: PatternSurvey) -> str:
 
 
 def describe_reach(survey: PatternSurvey) -> str:
-    """How far information travels."""
-    return prose("""
+    """How far information travels, with every pattern."""
+    needed = survey.layers_needed()
+    shares = needed.notna().mean()
+    most = needed.max().where(needed.notna().all())
+    within = [
+        f"{plural(int(layers), 'layer')}: {_labels(names)}"
+        for layers, names in most.groupby(most).groups.items()
+    ]
+    partly = [
+        f"{style_of(str(name)).label} {percent(shares[name])}" for name in most.index[most.isna()]
+    ]
+    text = prose(f"""
         A token that the rule hides can still have an influence, through a token that may attend to
-        it, one layer further on. The figure follows exactly from the rules: what *can* arrive, not
-        what a trained model passes on.""")
+        it, one layer further on. All {len(needed)} tokens can influence the last after
+        {"; ".join(within) or "no number of layers"}.""")
+    if partly:
+        text += f" After {plural(survey.settings.max_layers, 'layer')} still not all of them: "
+        text += f"{join(partly)}."
+    return f"{text} This follows from the rules: what *can* arrive, not what a model passes on."
+
+
+def _labels(names: Iterable[str]) -> str:
+    return join([style_of(name).label for name in names])
 
 
 def summarise(survey: PatternSurvey) -> str:

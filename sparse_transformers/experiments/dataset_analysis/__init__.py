@@ -5,7 +5,6 @@ from sparse_transformers.experiments.dataset_analysis.measure import (
     DatasetSurvey,
     DatasetSurveySettings,
     survey_datasets,
-    teaching_tables,
 )
 from sparse_transformers.experiments.section import Part, Section
 
@@ -18,12 +17,7 @@ SECTION = Section(
         "full": DatasetSurveySettings(synthetic_rows=5000, n_probe_shuffles=99),
     },
     result=DatasetSurvey,
-    run=lambda visit: survey_datasets(
-        visit.settings,
-        visit.tables or teaching_tables(visit.settings, seed=visit.seed),
-        seed=visit.seed,
-        say=visit.say,
-    ),
+    run=survey_datasets,
     findings=report.findings,
     parts=[
         Part(

@@ -1,18 +1,23 @@
 """The figures of a dataset survey: the same picture of each dataset, whatever their number."""
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurvey
+from sparse_transformers.experiments.dataset_analysis.measure import DatasetSurvey, SurveyedDataset
 from sparse_transformers.utils.analysis.dataset_records import BiasAnalysis
 from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.analysis.label_probes import LabelProbes
 from sparse_transformers.utils.plots.base import plot_bars
-from sparse_transformers.utils.plots.style import REFERENCE_COLOR, finish, new_axes, new_figure
+from sparse_transformers.utils.plots.style import (
+    REFERENCE_COLOR,
+    finish,
+    new_axes,
+    new_figure,
+    new_panels,
+    one_legend,
+)
 
-MOST_COLUMNS = 8
+MOST_COLUMNS = 6
 MOST_WORDS = 10
 
 REAL, SHUFFLED = "real labels", "shuffled labels (left: 95% stay below; right: mean and highest)"
@@ -22,57 +27,55 @@ MARK_COLOR = "#D55E00"
 
 def draw_labels(survey: DatasetSurvey) -> Figure:
     """How the rows of each dataset are spread over its labels."""
-    figure, panels = _grid(survey, height=2.3)
-    for ax, dataset in zip(panels, survey.datasets, strict=True):
-        labels = dataset.analysis.label_analysis
-        shares = {"(no label)": 1.0} if labels is None else labels.label_proportions
+    spreads = survey.alike(_label_shares)
+    figure, panels = new_panels(len(spreads), height=2.5, columns=3)
+    for ax, (name, shares) in zip(panels, spreads, strict=True):
         most = max(shares, key=shares.__getitem__)
         plot_bars(
             list(shares),
             {"_share": [100 * share for share in shares.values()]},  # "_": not in the legend
             colors={"_share": COLORS[REAL]},
-            title=f"{dataset.name}: {shares[most]:.0%} are {most}",
-            xlabel=f"% of {dataset.analysis.basic_stats.total_samples:,} rows",
+            title=f"{name}: {shares[most]:.0%} are {most}",
+            xlabel="% of the rows",
             number="{:.0f}",
             ax=ax,
         )
         ax.axvline(100 / len(shares), color=MARK_COLOR, linewidth=1.2, label="equal shares")
-    _legend_outside(figure)
+    one_legend(figure)
     return figure
 
 
 def draw_words(survey: DatasetSurvey) -> Figure:
     """The words that each dataset uses most, stop words aside."""
-    figure, panels = _grid(survey, height=2.9)
-    for ax, dataset in zip(panels, survey.datasets, strict=True):
-        texts = dataset.analysis.text_analysis.get(str(dataset.main_text))
-        counts = {} if texts is None else texts.common_patterns.common_words
-        words = list(counts)[:MOST_WORDS]
-        total = 0 if texts is None else texts.vocabulary.words
+    vocabularies = survey.alike(_common_words)
+    figure, panels = new_panels(len(vocabularies), height=3.1, columns=3)
+    for ax, (name, frequencies) in zip(panels, vocabularies, strict=True):
+        most = next(iter(frequencies), None)
         plot_bars(
-            words,
-            {"frequency": [1000 * counts[word] / total for word in words]},
+            list(frequencies),
+            {"frequency": list(frequencies.values())},
             colors={"frequency": COLORS[REAL]},
-            title=f"{dataset.name}: {dataset.main_text or 'no text'}",
+            title=f"{name}:\nmost often “{most}”" if most else f"{name}: no text",
             xlabel="times in 1,000 words",
             ax=ax,
         )
+        ax.margins(x=0.25)
     return figure
 
 
 def draw_texts(survey: DatasetSurvey) -> Figure:
     """How long and how easy the texts of each label are."""
-    heights = [0.9 + 0.26 * len(dataset.by_label()) for dataset in survey.datasets]
+    texts = survey.alike(lambda dataset: (dataset.main_text or "no text", dataset.by_label()))
+    heights = [1.0 + 0.28 * len(by_label) for _, (_, by_label) in texts]
     figure, panels = new_figure(
         len(heights), 2, height=0.4 + sum(heights), height_ratios=heights, squeeze=False
     )
-    for (left, right), dataset in zip(panels, survey.datasets, strict=True):
-        title = f"{dataset.name}: {dataset.main_text or 'no text'}"
-        by_label = dataset.by_label()
+    for (left, right), (name, (_, by_label)) in zip(panels, texts, strict=True):
         words = {label: each for label, (each, _) in by_label.items()}
         ease = {label: each for label, (_, each) in by_label.items()}
-        plot_boxes(words, title=title, xlabel="words in a text", ax=left)
-        plot_boxes(ease, title=title, xlabel="Flesch reading ease (right: easier)", ax=right)
+        plot_boxes(words, title=_range(name, words), xlabel="words in a text", ax=left)
+        xlabel = "Flesch reading ease (right: easier)"
+        plot_boxes(ease, title=_range(name, ease), xlabel=xlabel, ax=right)
         left.set_xlim(0, 1.08 * max((each.q95 for each in words.values()), default=1))
     return figure
 
@@ -80,19 +83,21 @@ def draw_texts(survey: DatasetSurvey) -> Figure:
 def draw_bias(survey: DatasetSurvey) -> Figure:
     """What goes with the label, and how far simple models get, beside shuffled labels."""
     n = len(survey.datasets)
-    figure, panels = new_figure(n, 2, height=0.5 + 2.9 * n, width_ratios=(1.15, 1), squeeze=False)
+    figure, panels = new_figure(n, 2, height=0.5 + 3.1 * n, width_ratios=(1.15, 1), squeeze=False)
     for (left, right), dataset in zip(panels, survey.datasets, strict=True):
         bias = dataset.analysis.bias
         if bias is not None:
             found = "a label leak" if dataset.leaks else "no label leak"
             plot_associations(bias, title=f"{dataset.name}: {found}", ax=left)
         if bias is not None and bias.probes is not None:
-            plot_probes(bias.probes, title="Simple models on unseen rows", ax=right)
+            best = max(bias.probes.probes, key=lambda probe: probe.accuracy.estimate)
+            title = f"Best model of unseen rows: {best.name}"
+            plot_probes(bias.probes, title=title, ax=right)
         for ax in (left, right):
             if not ax.has_data():
                 ax.set_title(f"{dataset.name}: too few rows or no label", fontsize=10)
                 ax.axis("off")
-    _legend_outside(figure, ncols=3)
+    one_legend(figure, ncols=3)
     return figure
 
 
@@ -163,24 +168,24 @@ def plot_probes(probes: LabelProbes, *, title: str, ax: Axes | None = None) -> A
     return ax
 
 
-def _grid(survey: DatasetSurvey, *, height: float) -> tuple[Figure, list[Axes]]:
-    """A panel of so many inches for each dataset, up to three in a row."""
-    n = len(survey.datasets)
-    n_columns = n if n <= 3 else 2
-    n_rows = -(-n // n_columns)
-    figure, panels = new_figure(n_rows, n_columns, height=0.4 + height * n_rows, squeeze=False)
-    for ax in panels.flat[n:]:
-        ax.axis("off")
-    return figure, list(panels.flat[:n])
+def _label_shares(dataset: SurveyedDataset) -> dict[str, float]:
+    labels = dataset.analysis.label_analysis
+    return {"(no label)": 1.0} if labels is None else labels.label_proportions
 
 
-def _legend_outside(figure: Figure, **options: Any) -> None:
-    """One legend for all panels, each label once."""
-    handles = {
-        label: handle
-        for ax in figure.axes
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", fontsize=8, **options
-    )
+def _common_words(dataset: SurveyedDataset) -> dict[str, float]:
+    """The most common words of the main text, by how often they come in 1,000 words."""
+    texts = dataset.analysis.text_analysis.get(str(dataset.main_text))
+    if texts is None:
+        return {}
+    common = list(texts.common_patterns.common_words.items())[:MOST_WORDS]
+    return {word: 1000 * count / texts.vocabulary.words for word, count in common}
+
+
+def _range(name: str, distributions: dict[str, Distribution]) -> str:
+    """A title with the range of the medians."""
+    medians = [each.median for each in distributions.values()]
+    if not medians:
+        return f"{name}: no text"
+    low, high = (f"{median:.0f}" for median in (min(medians), max(medians)))
+    return f"{name}:\nmedians {low} to {high}" if low != high else f"{name}:\nall medians {low}"

@@ -1,15 +1,18 @@
 """What several datasets of claims hold, and what in them gives the truth away without reading."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.utils.analysis.dataset_columns import find_columns
 from sparse_transformers.utils.analysis.dataset_records import DatasetAnalysis
 from sparse_transformers.utils.analysis.distribution import Distribution
 from sparse_transformers.utils.dataset_analysis import DatasetAnalyzer
 from sparse_transformers.utils.dataset_synthesis import generate_liar_sample
+from sparse_transformers.utils.report import join
 
 ALL_TEXTS = "all texts"
 
@@ -80,6 +83,22 @@ class DatasetSurvey:
     settings: DatasetSurveySettings
     datasets: tuple[SurveyedDataset, ...]
 
+    def alike(self, look: Callable[[SurveyedDataset], Any]) -> list[tuple[str, Any]]:
+        """What is seen in each dataset: once where it is the same, with the names of all.
+
+        Args:
+            look: what to see; datasets without anything to see are left out.
+        """
+        found: list[tuple[list[str], Any]] = []
+        for dataset in self.datasets:
+            seen = look(dataset)
+            names = next((names for names, other in found if other == seen), None)
+            if names is not None:
+                names.append(dataset.name)
+            elif seen:
+                found.append(([dataset.name], seen))
+        return [(join(names), seen) for names, seen in found]
+
 
 def teaching_tables(settings: DatasetSurveySettings, *, seed: int = 0) -> dict[str, pd.DataFrame]:
     """The same invented claims twice: without any leak, and with LIAR's credit history."""
@@ -90,37 +109,27 @@ def teaching_tables(settings: DatasetSurveySettings, *, seed: int = 0) -> dict[s
     }
 
 
-def survey_datasets(
-    settings: DatasetSurveySettings,
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-) -> DatasetSurvey:
-    """Analyze every table.
+def survey_datasets(visit: Visit) -> DatasetSurvey:
+    """Analyze every table of the user, or else the teaching tables.
 
-    Args:
-        settings: how thoroughly.
-        tables: by the name that figures and report use. Questions with lists of right and wrong
-            answers, as `load_truthfulqa` returns them, become one row per answer.
-        seed: of every random choice.
-        say: is told what comes next.
+    Questions with lists of right and wrong answers, as `load_truthfulqa` returns them, become one
+    row per answer.
 
     Raises:
-        ValueError: there is no table, or one without rows.
+        ValueError: a table has no rows.
     """
-    if not tables:
-        raise ValueError("tables must hold at least one table, got none")
+    settings = visit.settings
+    tables = visit.tables or teaching_tables(settings, seed=visit.seed)
     surveyed = []
     for name, table in tables.items():
         claims = one_answer_per_row(table)
-        say(f"looking through {name}, {len(claims):,} rows")
+        visit.say(f"looking through {name}, {len(claims):,} rows")
         analyzer = DatasetAnalyzer(
             claims,
             n_shuffles=settings.n_shuffles,
             n_probe_shuffles=settings.n_probe_shuffles,
             top_k=settings.top_k,
-            seed=seed,
+            seed=visit.seed,
         )
         surveyed.append(SurveyedDataset(name, analyzer.analyze(include_advanced=True)))
     return DatasetSurvey(settings, tuple(surveyed))

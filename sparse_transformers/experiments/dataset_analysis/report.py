@@ -24,8 +24,8 @@ def findings(survey: DatasetSurvey) -> list[str]:
     """Where the label leaks, and how far the leaking numbers alone get."""
     leaking = [each for each in survey.datasets if each.leaks]
     tight = [each.name for each in survey.datasets if each.leaks is False]
-    names = join([each.name for each in leaking])
-    sentences = [f"A label leak was found in: {names}; none in: {join(tight)}."]
+    found = f"A label leak was found in: {join([each.name for each in leaking])}"
+    sentences = [f"{found}; none in: {join(tight)}." if tight else f"{found}."]
     for each in leaking:
         probes = each.analysis.bias.probes if each.analysis.bias else None
         if probes is not None and probes.advantage is not None:
@@ -43,7 +43,7 @@ def describe_labels(survey: DatasetSurvey) -> str:
             prose("""
             *Quality* is a hundred times the mean of four shares: cells that are filled, rows that
             repeat no earlier text, rows without an odd text, rows whose text has one label."""),
-            table(list(_overview(survey.datasets[0])), _rows(survey, _overview)),
+            _table(survey, _overview),
             _listed(survey, lambda each: judge_table(each.analysis)),
         ]
     )
@@ -51,15 +51,10 @@ def describe_labels(survey: DatasetSurvey) -> str:
 
 def describe_texts(survey: DatasetSurvey) -> str:
     """Lengths and readability."""
-    return "\n\n".join(
-        [
-            prose("""
-            Could a model guess from length or plainness alone? Boxes reach from quartile to
-            quartile, whiskers over nine tenths of the texts. Flesch reading ease falls from 100
-            (very easy) to below 30 (very hard); syllables are counted by rule."""),
-            bullets(_each(survey, _on_lengths)),
-        ]
-    )
+    return prose("""
+        Could a model guess from length or plainness alone? Boxes reach from quartile to quartile,
+        whiskers over nine tenths of the texts. Flesch reading ease falls from 100 (very easy) to
+        below 30 (very hard); syllables are counted by rule.""")
 
 
 def describe_bias(survey: DatasetSurvey) -> str:
@@ -88,21 +83,16 @@ def describe_words(survey: DatasetSurvey) -> str:
             prose("""
             *Distinct in 1,000*: distinct words in a random thousand of the running words, on
             average. *Unknown*: the share of the held-out words that no training row uses."""),
-            table(list(_vocabulary(survey.datasets[0])), _rows(survey, _vocabulary)),
-            bullets(_each(survey, _on_phrases)),
+            _table(survey, _vocabulary),
+            _each(survey, _on_phrases),
         ]
     )
 
 
-def _rows(
-    survey: DatasetSurvey, describe: Callable[[SurveyedDataset], dict[str, str]]
-) -> list[list[str]]:
-    """A row for each dataset; rows that are equal but for the name become one."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for dataset in survey.datasets:
-        _, *cells = describe(dataset).values()
-        names.setdefault(tuple(cells), []).append(dataset.name)
-    return [[", ".join(equal), *cells] for cells, equal in names.items()]
+def _table(survey: DatasetSurvey, describe: Callable[[SurveyedDataset], dict[str, str]]) -> str:
+    """A row for each dataset, and one for all that are equal."""
+    rows = survey.alike(describe)
+    return table(["data set", *rows[0][1]], [[names, *cells.values()] for names, cells in rows])
 
 
 def _overview(dataset: SurveyedDataset) -> dict[str, str]:
@@ -115,7 +105,6 @@ def _overview(dataset: SurveyedDataset) -> dict[str, str]:
             for name in (labels.most_common_label, labels.least_common_label)
         ]
     return {
-        "data set": dataset.name,
         "rows": f"{n_rows:,}",
         "labels": "none" if labels is None else str(labels.num_unique_labels),
         "most common": extremes[0],
@@ -130,7 +119,7 @@ def _vocabulary(dataset: SurveyedDataset) -> dict[str, str]:
     texts = dataset.analysis.text_analysis.get(str(dataset.main_text))
     names = ["words", "distinct", "stems", "used once", "distinct in 1,000", "unknown"]
     if texts is None:
-        return {"data set": dataset.name, **dict.fromkeys(names, NO_VALUE)}
+        return dict.fromkeys(names, NO_VALUE)
     words = texts.vocabulary
     per_thousand = words.distinct_per_thousand
     unseen = [pair.unseen_word_share for pair in dataset.analysis.split_overlap] or [None]
@@ -141,7 +130,7 @@ def _vocabulary(dataset: SurveyedDataset) -> dict[str, str]:
         NO_VALUE if per_thousand is None else f"{per_thousand:.0f}",
         _percent_or_none(unseen[0]),
     ]
-    return {"data set": dataset.name, **dict(zip(names, cells, strict=True))}
+    return dict(zip(names, cells, strict=True))
 
 
 def _percent_or_none(share: float | None) -> str:
@@ -172,45 +161,17 @@ def _listed(survey: DatasetSurvey, judge: Callable[[SurveyedDataset], Sequence[F
         grave = [f"**{found.title}.** {found.text}" for found in ordered if found.severity in GRAVE]
         minor = [found.title for found in ordered if found.severity == MINOR]
         clear = [found.title for found in ordered if found.severity == CLEAR]
+        others = {"Minor": minor, "Clear": clear}
         return " ".join(
-            [
-                *grave,
-                f"Minor: {'; '.join(minor) or 'none'}.",
-                f"Clear: {'; '.join(clear) or 'none'}.",
-            ]
+            [*grave, *(f"{kind}: {'; '.join(all_)}." for kind, all_ in others.items() if all_)]
         )
 
-    return bullets(_each(survey, tell))
+    return _each(survey, tell)
 
 
-def _each(survey: DatasetSurvey, tell: Callable[[SurveyedDataset], str | None]) -> list[str]:
+def _each(survey: DatasetSurvey, tell: Callable[[SurveyedDataset], str | None]) -> str:
     """A sentence about each dataset; equal ones only once."""
-    names: dict[str, list[str]] = {}
-    for dataset in survey.datasets:
-        if text := tell(dataset):
-            names.setdefault(text, []).append(f"*{dataset.name}*")
-    return [f"{join(equal)}: {text}" for text, equal in names.items()]
-
-
-def _on_lengths(dataset: SurveyedDataset) -> str | None:
-    by_label = dataset.by_label()
-    if len(by_label) < 2:
-        return None
-    words, ease = (
-        [(each[place].median, label) for label, each in by_label.items()] for place in (0, 1)
-    )
-    return (
-        f"by label, the median number of words is {_extremes(words, 0)}, and the median reading "
-        f"ease {_extremes(ease, 1)}."
-    )
-
-
-def _extremes(medians: Sequence[tuple[float, str]], decimals: int) -> str:
-    by_median = sorted(medians, key=lambda each: each[0])
-    (low, lowest), (high, highest) = by_median[0], by_median[-1]
-    if low == high:
-        return f"{low:.{decimals}f} throughout"
-    return f"from {low:.{decimals}f} ({lowest}) to {high:.{decimals}f} ({highest})"
+    return bullets([f"*{names}*: {text}" for names, text in survey.alike(tell)])
 
 
 def _on_phrases(dataset: SurveyedDataset) -> str | None:
@@ -218,4 +179,6 @@ def _on_phrases(dataset: SurveyedDataset) -> str | None:
     if texts is None:
         return None
     phrases = list(texts.common_patterns.common_phrases)[:MOST_WORDS]
+    if not phrases:
+        return None
     return f"words that stand together more than chance: {join(phrases)}."

@@ -34,7 +34,7 @@ SECTION = Section(
         ),
     },
     result=AttentionScaling,
-    run=lambda visit: measure_attention_scaling(visit.settings, seed=visit.seed, say=visit.say),
+    run=measure_attention_scaling,
     findings=report.findings,
     parts=[
         Part(

@@ -1,4 +1,4 @@
-"""What causal patterns cost by count, at several lengths. A model, not measured."""
+"""What causal patterns cost at several lengths: counted from their rules, not measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SCORE_BYTES, KEY_NUMBER_BYTES = 4, 4  # float32 and int32
 
 @dataclass(frozen=True)
 class CountedCost:
-    """What a causal pattern costs at one length, forward and backward. A model, not measured.
+    """What a causal pattern costs at one length, forward and backward.
 
     Attributes:
         attention: "local" with its window, or "block" with its sparsity.

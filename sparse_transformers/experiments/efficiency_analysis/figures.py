@@ -1,7 +1,6 @@
 """The figures of how attention scales."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -17,10 +16,9 @@ from sparse_transformers.utils.plots.base import (
     Curve,
     plot_curves,
     plot_table,
-    short_bytes,
 )
-from sparse_transformers.utils.plots.style import new_figure, style_of
-from sparse_transformers.utils.report import number
+from sparse_transformers.utils.plots.style import legend_below, new_figure, style_of
+from sparse_transformers.utils.report import number, times
 from sparse_transformers.utils.verdicts import spell
 
 MIB = 1 << 20
@@ -29,7 +27,7 @@ TITLES = {"forward": "Forward", "forward_backward": "Forward + backward"}
 
 def draw_times(scaling: AttentionScaling) -> Figure:
     """Time against length, forward and with the backward pass."""
-    figure, axes = new_figure(1, 2, height=4.9, sharey=True)
+    figure, axes = new_figure(1, 2, height=5.6, sharey=True)
     for ax, direction in zip(axes, DIRECTIONS, strict=True):
         plot_times(scaling, direction, ax=ax)
     axes[1].set_ylabel("")
@@ -45,9 +43,11 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
         exponent = fit_exponent(peaks.index.tolist(), peaks.tolist())
         label = _with_exponent(scaling.label(str(attention)), exponent)
         curves.append(_curve(str(attention), peaks, label, dashed=attention == "dense"))
+    length, ratio = scaling.stored_over_window()
     _plot_growth(
         curves,
-        title="How does the memory of forward + backward grow? (measured peak)",
+        title=f"Forward + backward, measured: at {length:,} positions stored scores take "
+        f"{times(ratio)} the memory of the window",
         ylabel="MiB beyond the inputs",
         ax=ax,
     )
@@ -55,51 +55,29 @@ def draw_memory_growth(scaling: AttentionScaling) -> Figure:
 
 
 def draw_memory_table(scaling: AttentionScaling) -> Figure:
-    """Measured peak memory, and the reduction that a formula promises, as two tables."""
-    figure, (top, bottom) = new_figure(2, 1, height=6.0, height_ratios=(4, 7))
-    plot_numbers(
-        scaling.peak_bytes().rename(index=scaling.label),
-        short_bytes,
-        title="Measured: peak memory of forward + backward beyond inputs (hatched: not measured)",
-        cmap="cividis_r",
-        ax=top,
-    )
+    """The reduction of memory that a formula promises."""
     costs = cost_frame(scaling.costs)
-    saving = costs.saving_allowed_scores.unstack(sort=False).rename(
-        index=lambda pattern: f"allowed scores kept: {pattern}"
-    )
     none_kept = costs.saving_no_scores.unstack(sort=False).iloc[:1]
-    none_kept.index = ["no scores kept (this library, SDPA)"]
-    plot_numbers(
+    none_kept.index = ["no scores kept\n(this library, SDPA)"]
+    saving = costs.saving_allowed_scores.unstack(sort=False)
+    saving.index = [f"allowed scores kept:\n{pattern}" for pattern in saving.index]
+    return _draw_factors(
         pd.concat([none_kept, saving]),
-        _as_factor,
-        title="Model, not measured: how many times less than keeping all scores?",
-        xlabel="positions (hatched: not counted)",
-        ax=bottom,
+        title="Model, not measured: times less memory than attention that keeps all scores",
+        columns=[f"{length:,}" for length in saving],
     )
-    return figure
 
 
 def draw_operations(scaling: AttentionScaling) -> Figure:
-    """Counted operations against length, and how many times fewer than dense they are."""
-    figure, (left, right) = new_figure(1, 2, height=4.2, width_ratios=(1, 1.3))
+    """How many times fewer operations than dense attention are counted."""
     costs = cost_frame(scaling.costs)
-    shown = {name: costs.loc[scaling.label(name)] for name in ("local", "block")}
-    flops = {"dense": shown["local"].dense_flops, **{n: rows.flops for n, rows in shown.items()}}
-    _plot_growth(
-        [_curve(name, each / 1e9, scaling.label(name)) for name, each in flops.items()],
-        title="How many operations run? (counted)",
-        ylabel="GFLOP, forward + backward",
-        ax=left,
+    fewer = costs.fewer_flops.unstack(sort=False)
+    dense = costs.dense_flops.unstack(sort=False).iloc[0] / 1e9
+    return _draw_factors(
+        fewer,
+        title="Counted: times fewer operations than dense attention, forward + backward",
+        columns=[f"{length:,}\n{number(dense[length], 2)}\nGFLOP" for length in fewer],
     )
-    plot_numbers(
-        costs.fewer_flops.unstack(sort=False),
-        _as_factor,
-        title="How many times fewer than dense? (counted)",
-        xlabel="positions (hatched: not counted)",
-        ax=right,
-    )
-    return figure
 
 
 def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None = None) -> Axes:
@@ -129,27 +107,20 @@ def plot_times(scaling: AttentionScaling, direction: Direction, ax: Axes | None 
     return ax
 
 
-def plot_numbers(
-    values: pd.DataFrame,
-    spell_number: Callable[[float], str],
-    *,
-    title: str,
-    xlabel: str = "",
-    cmap: str = "cividis",
-    ax: Axes | None = None,
-) -> Axes:
+def _draw_factors(values: pd.DataFrame, *, title: str, columns: list[str]) -> Figure:
     """Draw a table with a column for each length, coloured by the logarithm."""
-    return plot_table(
+    figure, ax = new_figure(height=4.2)
+    plot_table(
         values.to_numpy().tolist(),
-        values.map(spell_number, na_action="ignore").to_numpy().tolist(),
+        values.map(lambda ratio: f"{number(ratio)}×", na_action="ignore").to_numpy().tolist(),
         rows=list(values.index),
-        columns=[f"{length:,}" for length in values],
+        columns=columns,
         title=title,
-        xlabel=xlabel,
+        xlabel="positions (hatched: not counted)",
         log=True,
-        cmap=cmap,
         ax=ax,
     )
+    return figure
 
 
 def _curve(attention: str, values: pd.Series, label: str, **options: Any) -> Curve:
@@ -159,19 +130,13 @@ def _curve(attention: str, values: pd.Series, label: str, **options: Any) -> Cur
 
 
 def _plot_growth(curves: list[Curve], *, title: str, ylabel: str, ax: Axes | None) -> Axes:
-    """Draw what grows with the length, with room for the legend above the curves."""
+    """Draw what grows with the length, with the legend below."""
     ax = plot_curves(
         curves, title=title, xlabel="positions", ylabel=ylabel, log_x=True, log_y=True, ax=ax
     )
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high * 10)
-    ax.legend(fontsize=7.5, loc="upper left")
+    legend_below(ax, *ax.get_legend_handles_labels(), ncols=1)
     return ax
 
 
 def _with_exponent(label: str, exponent: Interval | None) -> str:
     return label if exponent is None else f"{label}: length^{spell(exponent, '{:.2f}')}"
-
-
-def _as_factor(ratio: float) -> str:
-    return f"{number(ratio)}×"

@@ -25,6 +25,7 @@ from sparse_transformers.experiments.efficiency_analysis.counted_costs import (
     count_costs,
     pattern_label,
 )
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.models.attention_patterns import BlockSparse, Causal, LocalWindow
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.records import to_frame
@@ -131,6 +132,11 @@ class AttentionScaling:
         table = rows.pivot(index="attention", columns="seq_len", values="peak_bytes")
         return table.loc[rows.attention.unique()]
 
+    def stored_over_window(self) -> tuple[int, float]:
+        """The greatest length with stored scores, and their memory over that of the window."""
+        both = self.peak_bytes().loc[["stored", "local"]].dropna(axis=1)
+        return int(both.columns[-1]), float(both.iloc[0, -1] / both.iloc[1, -1])
+
     def time_exponent(self, attention: str, direction: Direction) -> Interval | None:
         """How the median time grows with the length, from `fit_from` positions on."""
         medians = self.time_frame().loc[attention, direction].median_ms
@@ -165,40 +171,32 @@ class AttentionScaling:
         return labels[attention]
 
 
-def measure_attention_scaling(
-    settings: AttentionScalingSettings,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-) -> AttentionScaling:
-    """Time dense and sparse attention, measure their memory, and count their operations.
-
-    Args:
-        settings: lengths and sizes.
-        seed: of the block sparse pattern and of the tensors.
-        say: is told what comes next.
-    """
+def measure_attention_scaling(visit: Visit) -> AttentionScaling:
+    """Time dense and sparse attention, measure their memory, and count their operations."""
+    settings = visit.settings
     times: list[MeasuredTimes] = []
     for direction, seq_len in product(DIRECTIONS, (*settings.lengths, *settings.longer_lengths)):
-        say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
+        visit.say(f"timing {direction.replace('_', ' + ')} at {seq_len:,} positions")
         names = ["dense"] * (seq_len in settings.lengths)
         names += ["masked"] * (seq_len <= settings.longest_mask)
-        calls = _prepare([*names, "local", "block"], settings, seq_len, direction, seed)
+        calls = _prepare([*names, "local", "block"], settings, seq_len, direction, visit.seed)
         times += [
             MeasuredTimes(name, direction, seq_len, samples_ms)
             for name, samples_ms in time_interleaved(calls, settings.repeats).items()
         ]
     memory: list[PeakMemory] = []
     for seq_len in settings.memory_lengths:
-        say(f"measuring memory at {seq_len:,} positions")
+        visit.say(f"measuring memory at {seq_len:,} positions")
         names = ["stored"] * (seq_len <= settings.longest_stored)
         names += ["dense", "local", "block"]
-        calls = _prepare(names, settings, seq_len, "forward_backward", seed)
+        calls = _prepare(names, settings, seq_len, "forward_backward", visit.seed)
         memory += [
             PeakMemory(name, seq_len, peak_extra_bytes(call)) for name, call in calls.items()
         ]
-    say("counting operations and bytes")
-    return AttentionScaling(settings, tuple(times), tuple(memory), tuple(_count(settings, seed)))
+    visit.say("counting operations and bytes")
+    return AttentionScaling(
+        settings, tuple(times), tuple(memory), tuple(_count(settings, visit.seed))
+    )
 
 
 def _prepare(

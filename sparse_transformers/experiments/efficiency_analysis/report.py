@@ -7,6 +7,7 @@ from sparse_transformers.efficiency.comparison import DIRECTIONS, Direction
 from sparse_transformers.experiments.efficiency_analysis.counted_costs import cost_frame
 from sparse_transformers.experiments.efficiency_analysis.measure import AttentionScaling
 from sparse_transformers.utils.metrics.significance import Interval
+from sparse_transformers.utils.plots.base import short_bytes
 from sparse_transformers.utils.report import (
     NO_VALUE,
     NOT_MEASURED,
@@ -15,7 +16,6 @@ from sparse_transformers.utils.report import (
     plural,
     prose,
     table,
-    times,
 )
 from sparse_transformers.utils.verdicts import NOT_SHOWN, compare, spell, verdict
 
@@ -56,40 +56,38 @@ def describe_times(scaling: AttentionScaling) -> str:
 
 
 def describe_memory_growth(scaling: AttentionScaling) -> str:
-    """How measured memory grows."""
-    parts = [
-        prose("""
+    """The measured memory."""
+    peaks = scaling.peak_bytes()
+    cells = peaks.map(short_bytes, na_action="ignore").fillna(NOT_MEASURED)
+    rows = [
+        [scaling.label(str(name)), *row]
+        for name, row in zip(peaks.index, cells.to_numpy(), strict=True)
+    ]
+    introduction = prose("""
         The most memory that a forward and a backward pass hold at a time, beyond their inputs, by
         every request to PyTorch's allocator. The kernel's buffers do not grow and flatten the slope
         at small lengths.""")
-    ]
-    peaks = scaling.peak_bytes()
-    if "stored" in peaks.index:
-        both = peaks.loc[["stored", "local"]].dropna(axis=1).iloc[:, -1]
-        parts.append(
-            f"Dense attention that stores its scores holds {times(both['stored'] / both['local'])} "
-            f"as much as the window at {both.name:,} positions."
-        )
-    return " ".join(parts)
+    return f"{introduction}\n\n{table(('', *(f'{length:,}' for length in peaks)), rows)}"
 
 
 def describe_memory_table(scaling: AttentionScaling) -> str:
-    """What a formula says about memory, beside what was measured."""
+    """What a formula says about memory."""
     savings = cost_frame(scaling.costs).saving_no_scores
     seq_len = max(scaling.settings.counted_lengths)
     saving = savings.xs(seq_len, level="seq_len").iloc[0]
     return prose(f"""
         Kernels that keep scores for the backward pass could keep the allowed ones only, each with
-        the number of its key: the lower half counts what that saves (**model, not measured**). This
-        library and PyTorch's dense SDPA keep none: at {seq_len:,} positions that alone takes
-        {times(saving)} less memory, whatever the pattern (**model, not measured**).""")
+        the number of its key. This library and PyTorch's dense SDPA keep none: at {seq_len:,}
+        positions that alone takes {number(saving)}× less memory, whatever the pattern (**model, not
+        measured**).""")
 
 
 def describe_operations(scaling: AttentionScaling) -> str:
     """What is counted to run."""
     return prose("""
-        Operations of the matrix products, forward and backward (**model, not measured**). A tile
-        counts in full even if only a part of its pairs is allowed, because that is what runs.""")
+        Operations of the matrix products, *counted* from the rule; those of dense attention stand
+        below the lengths. A tile counts in full even if only a part of its pairs is allowed,
+        because that is what runs.""")
 
 
 def summarise(scaling: AttentionScaling) -> str:

@@ -30,9 +30,7 @@ SECTION = Section(
         ),
     },
     result=EvidenceRecall,
-    run=lambda visit: measure_evidence_recall(
-        visit.settings, seed=visit.seed, say=visit.say, progress=visit.progress
-    ),
+    run=measure_evidence_recall,
     findings=report.findings,
     parts=[
         Part(
@@ -48,6 +46,6 @@ SECTION = Section(
             report.describe_reach,
         ),
     ],
-    summary=report.summarise,
+    summary=report.describe_reach,
     highlight=report.highlight,
 )

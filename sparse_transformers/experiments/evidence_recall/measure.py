@@ -6,7 +6,6 @@ rule of the pattern predicts: is the fact seen within one layer, within all laye
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -30,6 +29,7 @@ from sparse_transformers.experiments.evidence_recall.patterns import (
     EvidenceAttention,
     evidence_attention,
 )
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.models.pattern_base import AttentionPattern
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.utils.datasets.evidence_documents import (
@@ -150,21 +150,9 @@ def accuracy(verdicts: pd.DataFrame) -> Interval:
     return wilson_interval(int(verdicts.n_right.sum()), int(verdicts.n_claims.sum()))
 
 
-def measure_evidence_recall(
-    settings: EvidenceRecallSettings,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> EvidenceRecall:
-    """Trains a dense model for each seed, and asks it with every attention.
-
-    Args:
-        settings: what to train and to ask.
-        seed: of the first model; the others follow.
-        say: is told what comes next.
-        progress: whether to show progress bars.
-    """
+def measure_evidence_recall(visit: Visit) -> EvidenceRecall:
+    """Train a dense model for each seed, and ask it with every attention."""
+    settings = visit.settings
     models: list[TrainedModel] = []
     verdicts: list[Verdicts] = []
     change = 0.0
@@ -175,18 +163,18 @@ def measure_evidence_recall(
         for seq_len in settings.lengths
         for name in ATTENTIONS
     }
-    for model_seed in range(seed, seed + settings.n_seeds):
-        say(f"learning to check claims, seed {model_seed}")
+    for model_seed in range(visit.seed, visit.seed + settings.n_seeds):
+        visit.say(f"learning to check claims, seed {model_seed}")
         dense = new_model(model_seed)
         stages, seconds = train_on_documents(
-            dense, settings.curriculum, seed=model_seed, progress=progress
+            dense, settings.curriculum, seed=model_seed, progress=visit.progress
         )
         models.append(TrainedModel(model_seed, tuple(stages), seconds))
         for name in ATTENTIONS:
-            say(f"checking claims with {name} attention, seed {model_seed}")
+            visit.say(f"checking claims with {name} attention, seed {model_seed}")
             tested = [(False, dense)]
             if settings.adaptation_steps and name not in ALWAYS_SEEN:
-                tested.append((True, _adapt(dense, name, settings, model_seed, progress)))
+                tested.append((True, _adapt(dense, name, settings, model_seed, visit.progress)))
             for adapted, weights in tested:
                 for seq_len in settings.lengths:
                     attention = attentions[name, seq_len]
@@ -202,7 +190,7 @@ def measure_evidence_recall(
                     verdicts += _count(name, seq_len, model_seed, adapted, right, reach, documents)
                     change = max(change, change_from_beyond(model, attention.rule(), documents))
     example = make_documents(
-        1, 24, n_facts=6, n_claims=2, generator=torch.Generator().manual_seed(seed)
+        1, 24, n_facts=6, n_claims=2, generator=torch.Generator().manual_seed(visit.seed)
     )
     return EvidenceRecall(
         settings=settings,

@@ -10,13 +10,12 @@ from sparse_transformers.experiments.evidence_recall.measure import (
     EvidenceRecall,
     accuracy,
 )
-from sparse_transformers.experiments.evidence_recall.patterns import ALWAYS_SEEN
 from sparse_transformers.experiments.section import Highlight
 from sparse_transformers.utils.datasets.evidence_documents import CITIES, NAMES
 from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.style import style_of
 from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, plural, prose, table
-from sparse_transformers.utils.verdicts import ABOVE, list_by_verdict, spell, verdict
+from sparse_transformers.utils.verdicts import ABOVE, spell, verdict
 
 CHANCE = 0.5
 
@@ -63,7 +62,6 @@ def describe_recall(recall: EvidenceRecall) -> str:
             keys. An example:"""),
             f"> {recall.example}",
             table(["attention", *headers], cells),
-            bullets([_far(recall)]),
             prose("""
             **Limits.** Exact top-k makes all scores in order to choose among them: it saves no
             time. Facts are two tokens long, and a name is always spelt the same way."""),
@@ -73,16 +71,6 @@ def describe_recall(recall: EvidenceRecall) -> str:
 
 def describe_reach(recall: EvidenceRecall) -> str:
     """Whether accuracy follows from what the rule of each pattern lets a token see."""
-    return "\n\n".join(
-        [
-            "Whether a claim can see its fact follows from the rule, before anything is measured.",
-            bullets([*_relays(recall), *_losses(recall), _beyond(recall)]),
-        ]
-    )
-
-
-def summarise(recall: EvidenceRecall) -> str:
-    """One table by what the rule says, with intervals, and what follows from it."""
     shares = {reach: _shares(recall, reach) for reach in REACHES}
     cells = [
         [
@@ -128,23 +116,6 @@ def _shares(recall: EvidenceRecall, reach: str, *, adapted: bool = False) -> dic
     """The accuracy of each attention where there are such facts."""
     rows = _chosen(recall, adapted=adapted, reach=reach)
     return {str(name): accuracy(of_name) for name, of_name in rows.groupby("attention", sort=False)}
-
-
-def _far(recall: EvidenceRecall) -> str:
-    """Which fixed patterns are better than a guess beyond four windows."""
-    far = 4 * recall.settings.keys_per_query
-    rows = _chosen(recall).query("distance >= @far")
-    shares = {
-        style_of(str(name)).label: accuracy(of_name)
-        for name, of_name in rows.groupby("attention", sort=False)
-        if name not in ALWAYS_SEEN
-    }
-    if not shares:
-        return f"No fact stands {far:,} tokens away or farther."
-    return (
-        f"Where the fact stands {far:,} tokens away or farther: "
-        f"{list_by_verdict(shares, CHANCE, 'a guess')}"
-    )
 
 
 def _relays(recall: EvidenceRecall) -> list[str]:

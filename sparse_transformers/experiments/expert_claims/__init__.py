@@ -21,9 +21,7 @@ SECTION = Section(
         ),
     },
     result=ExpertClaims,
-    run=lambda visit: measure_expert_claims(
-        visit.settings, visit.tables, seed=visit.seed, say=visit.say, progress=visit.progress
-    ),
+    run=measure_expert_claims,
     findings=report.findings,
     parts=[
         Part(

@@ -15,7 +15,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     SeedScores,
 )
 from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.plots.style import DASHES, finish, new_axes, new_figure
+from sparse_transformers.utils.plots.style import DASHES, TEXT_SIZE, finish, new_axes, new_figure
 from sparse_transformers.utils.verdicts import spell, verdict
 
 COLORS = {EXPERTS: "#D55E00", TWIN: "#0072B2", WIDE: "#56B4E9"}
@@ -33,7 +33,7 @@ def draw_expert_claims(claims: ExpertClaims) -> Figure:
     figure, grid = new_figure(
         2 * n_corpora,
         2,
-        height=4.9 * n_corpora,
+        height=5.6 * n_corpora,
         height_ratios=(1.5, 1) * n_corpora,
         squeeze=False,
     )
@@ -87,11 +87,20 @@ def plot_leads(corpus: ExpertClaimsCorpus, measure: str, ax: Axes | None = None)
     ax.axvline(0, color="black", linewidth=1)
     for place, lead in enumerate(leads.values()):
         text = f"{spell(lead.difference, '{:+.3f}')}, p = {lead.p_value:.3f}"
-        above, box = (lead.difference.estimate, place - 0.15), {"fc": "white", "lw": 0, "pad": 0}
-        ax.text(*above, text, fontsize=7, ha="center", va="bottom", bbox=box)
+        place_of_text, box = (0.5, place - 0.15), {"fc": "white", "lw": 0, "pad": 0}
+        across = ax.get_yaxis_transform()
+        ax.text(
+            *place_of_text,
+            text,
+            transform=across,
+            size=TEXT_SIZE,
+            ha="center",
+            va="bottom",
+            bbox=box,
+        )
     sides = [f"{name}: {verdict(gap)}" for name, gap in gaps.items()]
     finish(ax, f"experts less {', '.join(sides)}", MEASURES[measure][1], "", grid="x")
-    ax.title.set_fontsize(8.5)
+    ax.title.set_fontsize(TEXT_SIZE)
     return ax
 
 

@@ -4,14 +4,12 @@ The dense twin has as many weights that a token meets, the wide dense one as man
 from the same rows in the same order, with the same folds and seeds.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from sparse_transformers.claims.baselines import majority_probabilities
 from sparse_transformers.claims.corpora import TEXT
-from sparse_transformers.claims.tables import Tables
 from sparse_transformers.experiments.expert_claims.encoders import (
     TrainedEncoder,
     encoders_from,
@@ -27,6 +25,7 @@ from sparse_transformers.experiments.expert_claims.records import (
     ExpertClaimsSettings,
     SeedScores,
 )
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.experiments.truthfulness_evaluation.measure import ClaimData, claim_data
 from sparse_transformers.experiments.truthfulness_evaluation.records import BAYES, MAJORITY
 from sparse_transformers.utils.metrics.seed_resampling import RowsAndSeeds, Scores
@@ -35,44 +34,24 @@ Runs = dict[str, list[TrainedEncoder]]
 """Each encoder with each seed, by name."""
 
 
-def measure_expert_claims(
-    settings: ExpertClaimsSettings,
-    tables: Tables,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> ExpertClaims:
+def measure_expert_claims(visit: Visit) -> ExpertClaims:
     """Train every encoder with every seed on the training rows, and judge the held-out ones.
-
-    Args:
-        settings: what to train.
-        tables: see `claim_data`.
-        seed: of everything.
-        say: is told what comes next.
-        progress: whether to show a progress bar for each member.
 
     Raises:
         ValueError: nothing can be learned from a table, the settings have no transformer, or its
             width cannot be shared out among experts.
     """
+    settings = visit.settings
     corpora = []
-    for data in claim_data(settings.claims, tables, seed):
-        runs = _train(settings, data, seed=seed, say=say, progress=progress)
-        corpora.append(_compare(settings, data, runs, seed))
+    for data in claim_data(settings.claims, visit.tables, visit.seed):
+        runs = _train(data, visit)
+        corpora.append(_compare(settings, data, runs, visit.seed))
     return ExpertClaims(settings, tuple(corpora))
 
 
-def _train(
-    settings: ExpertClaimsSettings,
-    data: ClaimData,
-    *,
-    seed: int,
-    say: Callable[[str], object],
-    progress: bool,
-) -> Runs:
+def _train(data: ClaimData, visit: Visit) -> Runs:
     """Seed after seed, so that timings are interleaved."""
-    corpus, dense = data.corpus, data.config.transformer
+    settings, corpus, dense = visit.settings, data.corpus, data.config.transformer
     if dense is None:
         raise ValueError(f"settings.claims must have a transformer to read {corpus.name}, got None")
     encoders = encoders_from(dense, num_experts=settings.num_experts, top_k=settings.top_k)
@@ -85,10 +64,10 @@ def _train(
                 mark_repeats=corpus.mark_repeats,
                 transformer=transformer,
                 folds=settings.folds,
-                seed=settings.n_seeds * seed + nth,
+                seed=settings.n_seeds * visit.seed + nth,
             )
-            say(f"{corpus.name}, {name}, seed {nth + 1} of {settings.n_seeds}")
-            runs[name].append(train_encoder(corpus, of_seed, progress=progress))
+            visit.say(f"{corpus.name}, {name}, seed {nth + 1} of {settings.n_seeds}")
+            runs[name].append(train_encoder(corpus, of_seed, progress=visit.progress))
     # Nothing is compared unless the numbers of weights are those that the names promise.
     experts, twin, wide = (runs[name][0].size for name in (EXPERTS, TWIN, WIDE))
     assert experts.active - experts.router == twin.active

@@ -64,7 +64,8 @@ def describe_expert_claims(claims: ExpertClaims) -> str:
         {settings.top_k} of {settings.num_experts} experts process each token. The *dense twin* has
         one network as wide as {settings.top_k} experts, the *wide dense* encoder is as wide as
         all. Members of {settings.folds} folds judge together. Intervals:
-        {settings.claims.n_resamples} resamples of groups and seeds.""")
+        {settings.claims.n_resamples} resamples of groups and seeds. The *Bayes classifier*, where
+        it is known, knows the rules by which the claims were made.""")
     ]
     for corpus in claims.corpora:
         parts += [_chapter(corpus), bullets([*_doubt(corpus), _balance(corpus.by_name[EXPERTS])])]

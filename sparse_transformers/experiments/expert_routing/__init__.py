@@ -32,9 +32,7 @@ SECTION = Section(
         ),
     },
     result=ExpertStudy,
-    run=lambda visit: study_experts(
-        visit.settings, seed=visit.seed, say=visit.say, progress=visit.progress
-    ),
+    run=study_experts,
     findings=report.findings,
     parts=[
         Part(

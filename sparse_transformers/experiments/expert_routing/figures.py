@@ -22,7 +22,6 @@ from sparse_transformers.experiments.expert_routing.variants import (
     UNBALANCED,
     UNTRAINED,
 )
-from sparse_transformers.utils.metrics.significance import Interval
 from sparse_transformers.utils.plots.base import plot_table
 from sparse_transformers.utils.plots.expert_flow import (
     plot_token_flow,
@@ -37,7 +36,7 @@ from sparse_transformers.utils.plots.expert_specialization import (
 from sparse_transformers.utils.plots.style import REFERENCE_COLOR, finish, new_figure
 from sparse_transformers.utils.records import to_frame
 from sparse_transformers.utils.report import number
-from sparse_transformers.utils.verdicts import ABOVE, BELOW, by_verdict, over_seeds
+from sparse_transformers.utils.verdicts import ABOVE, BELOW, by_verdict
 
 STATISTICS = {
     "coefficient_of_variation": "variation\nof the load",
@@ -49,7 +48,6 @@ STATISTICS = {
     "repeat_rate_by_chance": "the same\nby chance",
 }
 """Fields of `LayerStatistics`, and their names in the figure."""
-SHOWN_SCORES = (-0.3, 1.2)
 
 
 def draw_routing(study: ExpertStudy) -> Figure:
@@ -74,8 +72,7 @@ def draw_routing(study: ExpertStudy) -> Figure:
         routed.probabilities,
         routed.words,
         [np.isin(range(study.settings.num_experts), experts) for experts in routed.chosen],
-        title=f"The router's probabilities for one statement ({routed.kind}; "
-        f"{LABELS[study.main_variant]})",
+        title=f"The router's probabilities for a {routed.kind} statement",
         ax=scores,
     )
     return figure
@@ -89,7 +86,8 @@ def plot_statistics(study: ExpertStudy, ax: Axes | None = None) -> Axes:
         [[number(mean, 2) for mean in row] for row in means.to_numpy()],
         rows=means.index.tolist(),
         columns=list(STATISTICS.values()),
-        title="Statistics of the routing, means over layers and seeds",
+        title=f"Entropy of the load: {means.normalised_entropy.min():.2f} to "
+        f"{means.normalised_entropy.max():.2f} of 1 (means over layers and seeds)",
         limits=(0, 1),
         ax=ax,
     )
@@ -98,15 +96,14 @@ def plot_statistics(study: ExpertStudy, ax: Axes | None = None) -> Axes:
 def draw_specialization(study: ExpertStudy) -> Figure:
     """What the first choice tells about the words, layer by layer, beside every control."""
     n_layers = study.settings.n_layers
-    figure, panels = new_figure(n_layers, 1, height=4.8 * n_layers, squeeze=False)
+    figure, panels = new_figure(n_layers, 1, height=0.6 + 3.6 * n_layers, squeeze=False)
     for layer, ax in enumerate(panels.flat):
         sentence = compare_with_frozen(study, layer).rstrip(".")
         plot_specialization(
-            specialization_intervals(study, layer),
+            specialization_scores(study, layer),
             colors=LABEL_COLORS,
-            limits=SHOWN_SCORES,
             title=f"Layer {layer + 1}, beyond word and position:\n{sentence}",
-            xlabel="chance-corrected mutual information; 0: chance, 1: the most there is",
+            xlabel="chance-corrected mutual information, a dot per seed; 1: the most there is",
             ax=ax,
         )
     for ax in panels.flat[:-1]:
@@ -114,19 +111,17 @@ def draw_specialization(study: ExpertStudy) -> Figure:
     return figure
 
 
-def specialization_intervals(study: ExpertStudy, layer: int) -> dict[str, dict[str, Interval]]:
-    """The scores of the main variant in one layer and those of its controls, over the seeds."""
-    intervals = {
-        LABELS[name]: {
-            each: over_seeds(study.scores(each, layer)[name].tolist()) for each in CLASSES
-        }
+def specialization_scores(study: ExpertStudy, layer: int) -> dict[str, dict[str, list[float]]]:
+    """The scores of the main variant in one layer and those of its controls, of each seed."""
+    scores = {
+        LABELS[name]: {each: study.scores(each, layer)[name].tolist() for each in CLASSES}
         for name in (study.main_variant, UNTRAINED, FROZEN, HASH)
     }
     highs = {each: study.scores(each, layer, "null_high_score") for each in CLASSES}
-    intervals[LABELS[SHUFFLED]] = {
-        each: Interval(0.0, 0.0, high[study.main_variant].mean()) for each, high in highs.items()
+    scores[LABELS[SHUFFLED]] = {
+        each: high[study.main_variant].tolist() for each, high in highs.items()
     }
-    return intervals
+    return scores
 
 
 def draw_balance(study: ExpertStudy) -> Figure:
@@ -146,20 +141,16 @@ def draw_balance(study: ExpertStudy) -> Figure:
         hue="label",
         style="label",
         palette=LABEL_COLORS,
-        errorbar=("pi", 100),  # from the lowest to the highest seed
+        errorbar=None,
         ax=balance,
     )
     finish(
         balance,
-        f"Layer {last + 1}: a more even load is shown for {n_even} of {n_ways} ways",
-        "optimiser step",
+        f"Layer {last + 1}: more even shown for {n_even} of {n_ways} ways",
+        "optimiser step (mean over the seeds)",
         "maximal violation (0: even load)",
     )
-    plot_quality(
-        study,
-        title=f"A cost in bits is shown for {n_costs} of {n_ways} ways to balance",
-        ax=quality,
-    )
+    plot_quality(study, title=f"A cost is shown for {n_costs} of {n_ways} ways", ax=quality)
     return figure
 
 
@@ -209,21 +200,23 @@ def draw_close_up(study: ExpertStudy) -> Figure:
     """The loss without each expert, and how alike the experts are."""
     figure, (added, alike) = new_figure(1, 2, height=4.4, width_ratios=(1.25, 1))
     bits = np.array(study.close_up.added_bits[-1])  # (experts, kinds)
+    is_shown = np.abs(bits) > 2 * np.array(study.close_up.errors_bits[-1])
     plot_table(
         bits.tolist(),
-        [[f"{cell:.2f}" for cell in row] for row in bits],
+        np.where(is_shown, np.char.mod("%.2f", bits), "").tolist(),
         rows=[f"without {expert}" for expert in range(len(bits))],
         columns=study.close_up.kinds,
-        title=f"Without one expert, a word costs {bits.min():.2f} to {bits.max():.2f} bits more",
-        xlabel="kind of the statement",
+        title=f"Without one expert, a word costs up to {bits.max():.2f} bits more",
+        xlabel="kind of the statement (empty: within two standard errors)",
         limits=(0.0, float(bits.max())),
         ax=added,
     )
     added.set_xticks(
         added.get_xticks(), study.close_up.kinds, rotation=40, ha="right", rotation_mode="anchor"
     )
+    similarity = np.array(study.close_up.similarity)
     plot_expert_similarity(
-        study.close_up.similarity, title="Similarity of two experts' kinds", ax=alike
+        similarity, title=f"Kinds of two experts: cosine from {similarity.min():.2f} on", ax=alike
     )
     return figure
 

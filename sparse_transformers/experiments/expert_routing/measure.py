@@ -6,8 +6,6 @@ for routers that are frozen while the rest of the model learns, and for a hash o
 time once more with shuffled classes.
 """
 
-from collections.abc import Callable
-
 from sparse_transformers.demos.statements import StatementCorpus, make_statement_corpus
 from sparse_transformers.experiments.expert_routing.records import (
     CloseUp,
@@ -29,6 +27,7 @@ from sparse_transformers.experiments.expert_routing.watch import (
     measure_specialization,
     take_snapshots,
 )
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.models.experts.router import Router
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
@@ -40,31 +39,19 @@ WITH_CAPACITY = (UNBALANCED, BALANCED, "bias")
 """The variants that are tested with limited capacity; noisy routing would add its noise there."""
 
 
-def study_experts(
-    settings: ExpertStudySettings,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> ExpertStudy:
-    """Train every variant with every seed, and record the routing.
-
-    Args:
-        settings: sizes.
-        seed: the first of the seeds, and that of the statements.
-        say: is told what comes next.
-        progress: show a progress bar for each run.
-    """
-    corpus = make_statement_corpus(settings.n_statements, seq_len=settings.seq_len, seed=seed)
+def study_experts(visit: Visit) -> ExpertStudy:
+    """Train every variant with every seed, and record the routing."""
+    settings = visit.settings
+    corpus = make_statement_corpus(settings.n_statements, seq_len=settings.seq_len, seed=visit.seed)
     runs: list[ExpertRun] = []
     close_up: CloseUp | None = None
-    for run_seed in range(seed, seed + settings.n_seeds):
+    for run_seed in range(visit.seed, visit.seed + settings.n_seeds):
         for name in VARIANTS:
-            say(f"training {name}, seed {run_seed}")
-            run, model = _train(settings, name, corpus, run_seed, progress)
+            visit.say(f"training {name}, seed {run_seed}")
+            run, model = _train(settings, name, corpus, run_seed, visit.progress)
             runs.append(run)
             if name == BALANCED and close_up is None:
-                say(f"switching off the experts of {name}, one by one")
+                visit.say(f"switching off the experts of {name}, one by one")
                 close_up = look_closer(model, corpus, settings.valid_rows)
     assert close_up is not None
     rows = slice(settings.valid_rows)

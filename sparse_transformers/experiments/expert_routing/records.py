@@ -20,7 +20,7 @@ from sparse_transformers.utils.verdicts import compare, over_seeds
 BEYOND = "kind given word, position"
 """What the first choice tells about the kind of the statement beyond the word and its position,
 which a causal model knows without any content: it takes the words before."""
-CLASSES = ("word", "position", "kind", "domain", "domain given word", "kind given word", BEYOND)
+CLASSES = ("word", "position", BEYOND)
 """What experts may have specialised in."""
 
 
@@ -259,4 +259,4 @@ def compare_with_frozen(study: ExpertStudy, layer: int) -> str:
     """Whether learning to route adds to what the first choice tells about the kind."""
     gain = difference(study.scores(BEYOND, layer), study.main_variant, FROZEN)
     more, less = "more informative than", "less informative than"
-    return compare("learned routing", "frozen routing", gain, above=more, below=less)
+    return compare("Learned routing", "frozen routing", gain, above=more, below=less)

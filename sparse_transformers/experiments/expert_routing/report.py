@@ -44,7 +44,7 @@ def findings(study: ExpertStudy) -> list[str]:
     return [
         f"{plural(study.settings.n_seeds, 'seed')}, layer {last + 1}: the chosen expert holds "
         f"{_beyond(study, main)} of the information about a statement's kind beyond word and "
-        f"position, with a frozen router {_beyond(study, FROZEN)}; "
+        f"position, with a frozen router {_beyond(study, FROZEN)}. "
         f"{compare_with_frozen(study, last)}",
         f"The balance loss changes the maximal violation by {spell(violation, '{:+.2f}')}, the "
         f"loss by {spell(bits, '{:+.3f}', 'bits')}; without it, the gain over frozen routing is "

@@ -90,23 +90,16 @@ def measure_specialization(
     """How much the first choice of each layer tells about each of `CLASSES`."""
     n_rows = len(next(iter(routings.values())).is_token) if routings else 0
     labels = corpus.labels
-    columns = (corpus.valid[:, :-1], labels.kind, labels.domain, labels.statement, labels.position)
-    words, kinds, domains, statements, places = (
-        column[:n_rows].flatten().numpy() for column in columns
-    )
+    columns = (corpus.valid[:, :-1], labels.kind, labels.statement, labels.position)
+    words, kinds, statements, places = (column[:n_rows].flatten().numpy() for column in columns)
     positions = np.searchsorted(POSITION_EDGES, places, side="right")
     placed_words = words * (len(POSITION_EDGES) + 1) + positions
     score = partial(specialization, n_shuffles=n_shuffles, seed=seed)
-    of_statements = partial(score, units=statements)
     return tuple(
         {
             "word": score(experts, words),
             "position": score(experts, positions),
-            "kind": of_statements(experts, kinds),
-            "domain": of_statements(experts, domains),
-            "domain given word": of_statements(experts, domains, given=words),
-            "kind given word": of_statements(experts, kinds, given=words),
-            BEYOND: of_statements(experts, kinds, given=placed_words),
+            BEYOND: score(experts, kinds, given=placed_words, units=statements),
         }
         for experts in first_choices(routings)
     )

@@ -17,9 +17,7 @@ SECTION = Section(
         "full": ModelComparisonSettings(n_seeds=5, seconds=45, valid_windows=8),
     },
     result=ModelComparison,
-    run=lambda visit: compare_models(
-        visit.settings, visit.corpus, seed=visit.seed, say=visit.say, progress=visit.progress
-    ),
+    run=compare_models,
     check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
     findings=report.findings,
     parts=[

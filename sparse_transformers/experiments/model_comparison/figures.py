@@ -5,42 +5,39 @@ from matplotlib.figure import Figure
 
 from sparse_transformers.experiments.model_comparison.measure import DENSE, ModelComparison
 from sparse_transformers.utils.plots.base import Curve, plot_bars, plot_curves
-from sparse_transformers.utils.plots.style import REFERENCE_COLOR, new_figure, style_of
+from sparse_transformers.utils.plots.style import (
+    REFERENCE_COLOR,
+    TEXT_SIZE,
+    new_figure,
+    one_legend,
+    style_of,
+)
 from sparse_transformers.utils.verdicts import list_by_verdict
-
-MIB = 1 << 20
 
 
 def draw_comparison(comparison: ModelComparison) -> Figure:
-    """Quality against time and against text read, speed, and memory."""
-    figure, ((times, texts), (speeds, memory)) = new_figure(
-        2, 2, height=6.6, height_ratios=(2.2, 1)
-    )
+    """Quality against time and against text read, and the speed of training."""
+    figure, panels = new_figure(2, 2, height=6.6, height_ratios=(2.2, 1))
+    grid = panels[1, 0].get_gridspec()
+    for ax in panels[1]:
+        ax.remove()
+    (times, texts), speeds = panels[0], figure.add_subplot(grid[1, :])
     title = f"In the same time. {list_by_verdict(comparison.gaps(), 0, DENSE)}"
     plot_learning(comparison, "seconds", title, "seconds of training", ax=times)
     plot_learning(comparison, "tokens", "From the same text", "thousand bytes read", ax=texts)
-    handles, labels = times.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8)
-
     styles = [style_of(model.name) for model in comparison.models]
     spread = (comparison.by_seed("bytes_per_second") / 1000).agg(["mean", "min", "max"])
+    fastest = spread.loc["mean"].idxmax()
     plot_bars(
         [style.label for style in styles],
-        {"speed": spread.loc["mean"].tolist()},
-        intervals={"speed": spread.loc[["min", "max"]].T.to_numpy().tolist()},
-        colors={"speed": [style.color for style in styles]},
-        title="Speed of training (measured)",
+        {"_speed": spread.loc["mean"].tolist()},
+        intervals={"_speed": spread.loc[["min", "max"]].T.to_numpy().tolist()},
+        colors={"_speed": [style.color for style in styles]},  # "_": not in the legend
+        title=f"Fastest in training: {fastest}",
         xlabel="thousand bytes per second (mean, range over seeds)",
         ax=speeds,
     )
-    plot_bars(
-        [style.label for style in styles],
-        {"memory": [model.step_bytes / MIB for model in comparison.models]},
-        colors={"memory": [style.color for style in styles]},
-        title="Memory of a training step (measured)",
-        xlabel="MiB at the peak, beyond weights and gradients",
-        ax=memory,
-    )
+    one_legend(figure, "upper center", ncols=len(styles))
     return figure
 
 
@@ -81,7 +78,7 @@ def plot_learning(
             transform=ax.get_yaxis_transform(),
             ha=side,
             va="bottom",
-            fontsize=7.5,
+            fontsize=TEXT_SIZE,
             color=REFERENCE_COLOR,
         )
     # The untrained models begin far above the rest, which they would squeeze.

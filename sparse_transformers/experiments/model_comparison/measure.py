@@ -1,6 +1,5 @@
 """Dense and sparse byte models, trained on the same text for the same time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,12 @@ from sparse_transformers.experiments.model_comparison.byte_baselines import (
     ByteBaseline,
     byte_baselines,
 )
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.interpretability.causality import find_future_leak
 from sparse_transformers.models.pattern_base import Causal
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig
-from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.progress import TrainingResult
 from sparse_transformers.training.trainer import Trainer
@@ -166,39 +165,28 @@ class ModelComparison:
         }
 
 
-def compare_models(
-    settings: ModelComparisonSettings,
-    corpus: ByteCorpus,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> ModelComparison:
+def compare_models(visit: Visit) -> ModelComparison:
     """Train each model with each seed for the same time, and validate on the same held-out text.
-
-    Args:
-        settings: sizes.
-        corpus: what to read.
-        seed: the first of the seeds.
-        say: is told what comes next.
-        progress: show a progress bar for each run.
 
     Raises:
         ValueError: the corpus is too short for `seq_len`.
     """
+    settings, corpus = visit.settings, visit.corpus
     task = NextByteTask(corpus, settings.seq_len, max_valid_windows=settings.valid_windows)
     windows = corpus.valid_windows(max_windows=settings.valid_windows, seq_len=settings.seq_len)
     attentions = _attentions(settings)
 
-    say("measuring the memory of a training step")
+    visit.say("measuring the memory of a training step")
     models = [_describe(settings, name, choice, task) for name, choice in attentions.items()]
     names, runs = list(attentions), []
     for nth in range(settings.n_seeds):
         # Another model goes first with every seed, in case the machine slows down on the way.
         turn = nth % len(names)
         for name in names[turn:] + names[:turn]:
-            say(f"training {name}, seed {seed + nth}, for {settings.seconds:g} s")
-            runs.append(_train(settings, name, attentions[name], task, seed + nth, progress))
+            visit.say(f"training {name}, seed {visit.seed + nth}, for {settings.seconds:g} s")
+            runs.append(
+                _train(settings, name, attentions[name], task, visit.seed + nth, visit.progress)
+            )
     return ModelComparison(
         settings=settings,
         text=corpus.name,

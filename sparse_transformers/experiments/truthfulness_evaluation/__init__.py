@@ -17,9 +17,7 @@ SECTION = Section(
         "full": ClaimEvaluationSettings(synthetic_rows=10000, history=True, n_resamples=999),
     },
     result=ClaimEvaluation,
-    run=lambda visit: evaluate_claims(
-        visit.settings, visit.tables, seed=visit.seed, say=visit.say, progress=visit.progress
-    ),
+    run=evaluate_claims,
     findings=report.findings,
     parts=[
         Part(

@@ -1,6 +1,6 @@
 """The figures of the claim evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,8 +17,16 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     ClaimTask,
     JudgedModel,
 )
+from sparse_transformers.utils.plots.base import plot_table
 from sparse_transformers.utils.plots.probabilities import plot_reliability, plot_threshold_curves
-from sparse_transformers.utils.plots.style import WIDTH, new_axes, new_figure
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    REFERENCE_COLOR,
+    TEXT_SIZE,
+    WIDTH,
+    new_figure,
+    new_panels,
+)
 from sparse_transformers.utils.plots.truthfulness import (
     plot_confusion_matrix,
     plot_metric_bars,
@@ -26,7 +34,7 @@ from sparse_transformers.utils.plots.truthfulness import (
 )
 from sparse_transformers.utils.verdicts import ABOVE, BELOW, NOT_SHOWN, verdict
 
-MODEL_COLORS = {LINEAR: "#999999", NGRAMS: "#E69F00", TRANSFORMER: "#0072B2", BOTH: "#117A65"}
+MODEL_COLORS = {TRANSFORMER: COLORS[0], NGRAMS: COLORS[4], BOTH: COLORS[2], LINEAR: REFERENCE_COLOR}
 MODEL_COLORS |= {MAJORITY: "#DDDDDD", BAYES: "#555555"}
 LEAK_COLOR = "#E3B7B0"
 LEADS = {
@@ -43,7 +51,7 @@ def draw_accuracies(evaluation: ClaimEvaluation) -> Figure:
     figure, rows = new_figure(
         len(tasks),
         2,
-        height=sum(1.5 + 0.24 * count for count in n_models),
+        height=sum(1.6 + 0.34 * count for count in n_models),
         width_ratios=(1, 1.2),
         height_ratios=n_models,
         squeeze=False,
@@ -72,110 +80,114 @@ def plot_accuracies(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     )
     lead = task.best_baseline.lead
     assert lead is not None
-    ax.set_title(f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=9.5)
+    ax.set_title(
+        f"{_title(task)}: {LEADS[verdict(lead.difference)]}", loc="left", fontsize=TEXT_SIZE
+    )
     ax.set_ylim(len(task.models) - 0.5, -0.5)
-    ax.tick_params(labelsize=7.5)
-    ax.xaxis.label.set_fontsize(9)
+    ax.tick_params(labelsize=TEXT_SIZE)
+    ax.xaxis.label.set_fontsize(TEXT_SIZE)
     return ax
 
 
 def plot_measures(task: ClaimTask, *, ax: Axes | None = None) -> Axes:
     """Write the other measures of every model into cells, in the order of the accuracies."""
-    import seaborn as sns
-
     measures = pd.DataFrame([_measures(each) for each in task.models])
     best_is_1 = [1 if column.endswith("↑") else -1 for column in measures] * measures
     shades = (best_is_1 - best_is_1.min()) / (best_is_1.max() - best_is_1.min())
-    ax = sns.heatmap(
-        shades.fillna(0),
-        annot=measures.map(lambda value: "infinite" if pd.isna(value) else f"{value:.3f}"),
-        fmt="",
-        annot_kws={"fontsize": 7.5},
+    return plot_table(
+        shades.fillna(0).to_numpy().tolist(),
+        measures.map("{:.3f}".format, na_action="ignore").fillna("infinite").to_numpy().tolist(),
+        rows=[""] * len(measures),
+        columns=list(measures),
+        title="",
+        xlabel="darker is better in its column",
+        limits=(0, 1.4),
         cmap="Blues",
-        vmax=1.4,
-        cbar=False,
-        linewidths=0.5,
-        yticklabels=False,
-        ax=new_axes(ax),
+        ax=ax,
     )
-    ax.set_xlabel("darker is better in its column", fontsize=9)
-    ax.tick_params(labelsize=7.5, labelrotation=0)
-    return ax
 
 
 def draw_roc(evaluation: ClaimEvaluation) -> Figure:
     """The ROC curves of the chosen classifier and of the best baseline, with bands."""
-    figure, panels = _panels(evaluation.binary_tasks, height=5.0)
-    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
         curves = {
             each.name: each.scores.binary.roc
             for each in (task.main, task.best_baseline, *task.of(BAYES))
             if each.scores.binary is not None
         }
         ceiling = curves.pop(task.of(BAYES)[0].name) if task.of(BAYES) else None
-        plot_roc(curves, ceiling=ceiling, title=_title(task), ax=ax)
-    return figure
+        chosen, baseline = (f"{curve.auc.estimate:.3f}" for curve in curves.values())
+        title = f"{_title(task)}:\nAUC {chosen}, best baseline {baseline}"
+        plot_roc(curves, ceiling=ceiling, title=title, ax=ax)
+
+    return _draw_each(evaluation.binary_tasks, plot, height=6.2)
 
 
 def draw_confusion(evaluation: ClaimEvaluation) -> Figure:
     """Which class the classifier takes for which."""
-    figure, panels = _panels(evaluation.tasks, height=4.2)
-    for task, ax in zip(evaluation.tasks, panels, strict=True):
-        counts = task.main.scores.confusion
-        plot_confusion_matrix(counts, task.classes, title=_title(task), ax=ax)
-        ax.tick_params(labelsize=8)
-    return figure
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
+        scores = task.main.scores
+        title = f"{_title(task)}: {scores.accuracy.estimate:.0%} right"
+        plot_confusion_matrix(scores.confusion, task.classes, title=title, ax=ax)
+
+    return _draw_each(evaluation.tasks, plot, height=4.2)
 
 
 def draw_reliability(evaluation: ClaimEvaluation) -> Figure:
     """Whether a probability means what it says."""
-    figure, panels = _panels(evaluation.tasks, height=4.2)
-    for task, ax in zip(evaluation.tasks, panels, strict=True):
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
         scores = task.main.scores
         found = "above" if scores.is_miscalibrated else "not shown to be above"
         title = f"{_title(task)}: calibration error\n{found} that of a calibrated model"
         plot_reliability(scores.reliability, null=scores.calibration, title=title, ax=ax)
-    return figure
+
+    return _draw_each(evaluation.tasks, plot, height=5.0)
 
 
 def draw_thresholds(evaluation: ClaimEvaluation) -> Figure:
     """What happens to the measures if more or fewer claims are called truthful."""
-    figure, panels = _panels(evaluation.binary_tasks, height=4.0)
-    for task, ax in zip(evaluation.binary_tasks, panels, strict=True):
-        main = task.main
+
+    def plot(task: ClaimTask, ax: Axes) -> None:
+        main, found = task.main, "no threshold was chosen"
         assert main.scores.binary is not None
-        plot_threshold_curves(
-            main.scores.binary.thresholds, chosen=main.threshold, title=_title(task), ax=ax
-        )
+        if main.f1_at_threshold is not None:
+            found = f"F1 of {main.f1_at_threshold:.3f} as chosen"
+        title, thresholds = f"{_title(task)}: {found}", main.scores.binary.thresholds
+        plot_threshold_curves(thresholds, chosen=main.threshold, title=title, ax=ax)
         ax.set_ylim(-0.05, 1.05)
-    return figure
+
+    return _draw_each(evaluation.binary_tasks, plot, height=4.8)
 
 
-def _panels(tasks: Sequence[ClaimTask], *, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """Axes for the tasks, two in a row; the figure is narrower if there is one alone."""
-    n_rows = -(-len(tasks) // 2)
-    figure, grid = new_figure(n_rows, min(2, len(tasks)), height=height * n_rows, squeeze=False)
+def _draw_each(
+    tasks: Sequence[ClaimTask], plot: Callable[[ClaimTask, Axes], None], *, height: float
+) -> Figure:
+    """A panel for each task, two in a row; the figure is narrower if there is one alone."""
+    figure, panels = new_panels(len(tasks), height=height, columns=2)
     if len(tasks) == 1:
-        figure.set_figwidth(0.6 * WIDTH)
-    for unused in grid.flat[len(tasks) :]:
-        unused.remove()
-    return figure, grid.flat[: len(tasks)]
+        figure.set_figwidth(0.7 * WIDTH)
+    for task, ax in zip(tasks, panels, strict=True):
+        plot(task, ax)
+    return figure
 
 
 def _measures(model: JudgedModel) -> dict[str, float | None]:
     """What there is beside the accuracy; whether more or less is better stands behind the name."""
     scores = model.scores
-    measures: dict[str, float | None] = {"macro F1 ↑": scores.macro_f1.estimate}
+    measures: dict[str, float | None] = {"macro\nF1 ↑": scores.macro_f1.estimate}
     if scores.binary is not None:
         measures["AUC ↑"] = scores.binary.roc.auc.estimate
     if scores.ordinal is not None:
-        measures["steps off ↓"] = scores.ordinal.mean_absolute_error.estimate
+        measures["steps\noff ↓"] = scores.ordinal.mean_absolute_error.estimate
     return measures | {"nats ↓": scores.loss_nats, "calibr.\nerror ↓": scores.calibration.error}
 
 
 def _label(model: JudgedModel, task: ClaimTask) -> str:
     marks = " (leaks)" * model.leaks + " (chosen)" * (model.name == task.main_model)
-    return model.name + marks
+    return f"{model.model},\n{model.inputs}{marks}"
 
 
 def _title(task: ClaimTask) -> str:

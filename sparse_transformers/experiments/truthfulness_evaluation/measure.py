@@ -4,7 +4,7 @@ Everything that learns, learns from the training rows alone, and what is chosen 
 The held-out rows are looked at once, at the end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from sparse_transformers.claims.config import ClaimClassifierConfig
 from sparse_transformers.claims.corpora import TEXT, ClaimCorpus, make_corpus
 from sparse_transformers.claims.tables import JUDGED, LIAR, Tables
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.experiments.truthfulness_evaluation.judgements import (
     Judgement,
     judge_by_baselines,
@@ -76,43 +77,30 @@ def claim_data(settings: ClaimEvaluationSettings, tables: Tables, seed: int) -> 
     return [ClaimData(corpus, settings.config_for(corpus, invented=True), held_out)]
 
 
-def evaluate_claims(
-    settings: ClaimEvaluationSettings,
-    tables: Tables,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> ClaimEvaluation:
+def evaluate_claims(visit: Visit) -> ClaimEvaluation:
     """Train on the training rows of every data set, and judge its held-out rows.
-
-    Args:
-        settings: what to train.
-        tables: see `claim_data`.
-        seed: of invented claims, folds, weights, batches and resamples.
-        say: is told what comes next.
-        progress: whether to show a progress bar for each member.
 
     Raises:
         ValueError: nothing can be learned from a table.
     """
+    settings = visit.settings
     tasks: list[ClaimTask] = []
-    for data in claim_data(settings, tables, seed):
-        corpus, config = data.corpus, replace(data.config, seed=data.config.seed + seed)
+    for data in claim_data(settings, visit.tables, visit.seed):
+        corpus, config = data.corpus, replace(data.config, seed=data.config.seed + visit.seed)
         judgements = list(
             judge_by_classifiers(
-                corpus, config, history=settings.history, say=say, progress=progress
+                corpus, config, history=settings.history, say=visit.say, progress=visit.progress
             )
         )
         if data.posteriors is not None:
             judgements.append(Judgement(BAYES, TEXT, data.posteriors))
         for task, merge in _tasks_of(corpus):
-            say(
+            visit.say(
                 f"{corpus.name}, {task}: baselines and {settings.n_resamples} resamples of every "
                 "score"
             )
             merged = [each.merged(merge) for each in judgements]
-            tasks.append(_evaluate_task(settings, corpus, task, merge, merged, seed))
+            tasks.append(_evaluate_task(settings, corpus, task, merge, merged, visit.seed))
     return ClaimEvaluation(settings, tuple(tasks))
 
 

@@ -13,7 +13,7 @@ from sparse_transformers.experiments.truthfulness_evaluation.records import (
     JudgedModel,
 )
 from sparse_transformers.utils.report import NO_VALUE, bullets, join, percent, prose, table
-from sparse_transformers.utils.verdicts import in_points, list_by_verdict, spell
+from sparse_transformers.utils.verdicts import ABOVE, by_verdict, in_points, list_by_verdict, spell
 
 
 def findings(evaluation: ClaimEvaluation) -> list[str]:
@@ -41,12 +41,41 @@ def describe_accuracies(evaluation: ClaimEvaluation) -> str:
             Ensembles of small members, sparse transformers over words and votes of single words and
             pairs, judge held-out rows. Whatever was chosen, was chosen on training rows that the
             member had not learned from. Intervals are from {evaluation.settings.n_resamples}
-            bootstrap resamples of whole groups."""),
+            bootstrap resamples of whole groups.{_ceiling(evaluation)}"""),
             summarise(evaluation),
+            *_passes(evaluation),
             "**Limits.** Nothing is looked up: the classifiers find how true and false claims are "
             "*phrased*.",
         ]
     )
+
+
+def _ceiling(evaluation: ClaimEvaluation) -> str:
+    """What the Bayes classifier is, where it is known."""
+    if not any(task.of(BAYES) for task in evaluation.tasks):
+        return ""
+    return (
+        f" The *{BAYES}* knows the rules by which the claims were made, and judges by the exact "
+        "probabilities: nothing that reads the same text can be expected to do better."
+    )
+
+
+def _passes(evaluation: ClaimEvaluation) -> list[str]:
+    """Which models are above the Bayes classifier, as chance may have it on the held-out rows."""
+    found = []
+    for task in evaluation.tasks:
+        for ceiling in task.of(BAYES):
+            best = ceiling.scores.accuracy.estimate
+            above = {
+                model.name: model.scores.accuracy
+                for model in task.models
+                if model.scores.accuracy.estimate > best and not model.leaks
+            }
+            beyond = by_verdict(above, best)[ABOVE]
+            noise = f"beyond noise: {join(beyond)}" if beyond else "within noise"
+            if above:
+                found.append(f"{task.task}: {join(list(above))} above the {BAYES}, {noise}.")
+    return [bullets(found)] if found else []
 
 
 def describe_roc(evaluation: ClaimEvaluation) -> str:
@@ -70,15 +99,10 @@ def describe_confusion(evaluation: ClaimEvaluation) -> str:
 
 
 def describe_reliability(evaluation: ClaimEvaluation) -> str:
-    """Whether probabilities mean what they say."""
-    errors = [
-        f"{task.corpus}, {task.task}: {found.error:.3f} is "
-        f"{'' if task.main.scores.is_miscalibrated else 'not shown to be '}above the error of a "
-        f"calibrated model ({found.confidence:.0%} below {found.null_high:.3f})."
-        for task in evaluation.tasks
-        for found in [task.main.scores.calibration]
-    ]
-    return f"Each bin holds few rows, so that even calibrated models err:\n\n{bullets(errors)}"
+    """How to read the diagrams; titles and legends hold the errors."""
+    return prose("""
+    *ECE* is the expected calibration error. Each bin holds few rows, so that even a calibrated
+    model errs: the legend has its error, too.""")
 
 
 def describe_thresholds(evaluation: ClaimEvaluation) -> str:
@@ -129,7 +153,7 @@ def _columns(task: ClaimTask) -> dict[str, dict[str, str]]:
         "chosen classifier": [main],
         "best baseline": [task.best_baseline],
         "most common class": task.of(MAJORITY),
-        "best possible judge": task.of(BAYES),
+        BAYES: task.of(BAYES),
         "with the credit history, which counts these verdicts **(leaks)**": [
             m for m in task.of(main.model) if m.leaks
         ],

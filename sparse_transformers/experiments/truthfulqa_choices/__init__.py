@@ -1,6 +1,5 @@
 """Multiple choice between true and false answers."""
 
-from sparse_transformers.claims.tables import TRUTHFULQA
 from sparse_transformers.experiments.section import Part, Section
 from sparse_transformers.experiments.truthfulqa_choices import figures, report
 from sparse_transformers.experiments.truthfulqa_choices.measure import (
@@ -18,14 +17,7 @@ SECTION = Section(
         "full": TruthfulQAChoicesSettings(seconds=60, synthetic_questions=1000, n_resamples=999),
     },
     result=TruthfulQAChoices,
-    run=lambda visit: measure_choices(
-        visit.settings,
-        visit.corpus,
-        visit.tables.get(TRUTHFULQA),
-        seed=visit.seed,
-        say=visit.say,
-        progress=visit.progress,
-    ),
+    run=measure_choices,
     check=lambda settings, corpus: corpus.check_holds_windows(settings.seq_len),
     findings=report.findings,
     parts=[

@@ -7,7 +7,7 @@ from sparse_transformers.experiments.truthfulqa_choices.measure import (
     TRAINED,
     TruthfulQAChoices,
 )
-from sparse_transformers.utils.plots.style import new_figure
+from sparse_transformers.utils.plots.style import TEXT_SIZE, new_figure
 from sparse_transformers.utils.plots.truthfulness import plot_metric_bars
 from sparse_transformers.utils.verdicts import list_by_verdict
 
@@ -28,7 +28,7 @@ def draw_choices(choices: TruthfulQAChoices) -> Figure:
         plot_metric_bars(
             scores, references={CHANCE: chance}, title=found.strip("."), xlabel=xlabel, ax=ax
         )
-        ax.tick_params(labelsize=8)
-        ax.xaxis.label.set_size(9)
+        ax.tick_params(labelsize=TEXT_SIZE)
+        ax.xaxis.label.set_size(TEXT_SIZE)
     panels[1].set_yticklabels([])
     return figure

@@ -1,15 +1,15 @@
 """TruthfulQA's multiple choice for a small language model, beside guesses that read nothing."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from sparse_transformers.claims.answer_scores import answer_log_probabilities
+from sparse_transformers.claims.tables import TRUTHFULQA
+from sparse_transformers.experiments.section import Visit
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.training.config import TrainingConfig
-from sparse_transformers.training.data import ByteCorpus
 from sparse_transformers.training.next_byte import NextByteTask
 from sparse_transformers.training.trainer import Trainer
 from sparse_transformers.utils.dataset_synthesis import synthesize_truthfulqa
@@ -70,26 +70,10 @@ class TruthfulQAChoices:
     scores: dict[str, McMeans]
 
 
-def measure_choices(
-    settings: TruthfulQAChoicesSettings,
-    corpus: ByteCorpus,
-    table: pd.DataFrame | None = None,
-    *,
-    seed: int = 0,
-    say: Callable[[str], object] = lambda step: None,
-    progress: bool = False,
-) -> TruthfulQAChoices:
-    """Trains a language model on bytes, and lets it choose among the answers to each question.
-
-    Args:
-        settings: the model, and how much it is asked.
-        corpus: what it is trained on.
-        table: as `load_truthfulqa` returns it; None for synthetic questions.
-        seed: of weights, batches, questions and resamples.
-        say: is told what comes next.
-        progress: whether to show a progress bar.
-    """
-    name = "TruthfulQA"
+def measure_choices(visit: Visit) -> TruthfulQAChoices:
+    """Train a language model on bytes, and let it choose among the answers to each question."""
+    settings, corpus, seed = visit.settings, visit.corpus, visit.seed
+    name, table = "TruthfulQA", visit.tables.get(TRUTHFULQA)
     if table is None:
         name = "synthetic TruthfulQA"
         table = synthesize_truthfulqa(settings.synthetic_questions, seed=seed).table
@@ -101,19 +85,19 @@ def measure_choices(
         attention_options={"window_size": settings.window_size},
     )
     model = SparseTransformer(config, seed=seed)
-    say("the untrained model chooses")
+    visit.say("the untrained model chooses")
     untrained = _choose(model, table, settings.n_resamples, seed)
-    say(f"training a language model for {settings.seconds:g} s")
+    visit.say(f"training a language model for {settings.seconds:g} s")
     training = TrainingConfig(
         steps=1_000_000,
         time_limit_s=settings.seconds,
         eval_every=1_000_000,
         device="cpu",
         seed=seed,
-        progress=progress,
+        progress=visit.progress,
     )
     training_run = Trainer(model, NextByteTask(corpus, settings.seq_len), training).train()
-    say(f"{len(table):,} questions")
+    visit.say(f"{len(table):,} questions")
     trained = _choose(model, table, settings.n_resamples, seed)
     controls = {
         name if name == CHANCE else GUESS.format(name): means

@@ -22,9 +22,10 @@ def findings(choices: TruthfulQAChoices) -> list[str]:
         chance,
         f"chance ({chance:.1%})",
     )
+    bar = max(chance, mc1[best].estimate)
     return [
         f"The best answer first, {choices.n_questions:,} questions ({choices.questions}): {sides} "
-        "The guess has read no question; no score below it shows understanding."
+        f"The guess has read no question: no score below {bar:.1%} shows understanding."
     ]
 
 

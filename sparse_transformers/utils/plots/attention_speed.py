@@ -1,26 +1,29 @@
-"""What attention costs as the sequence grows: times and memory, drawn from a results file."""
+"""What attention costs as the sequence grows, drawn from the rows of a benchmark."""
 
-from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from sparse_transformers.utils.plots.base import Curve, plot_curves
-from sparse_transformers.utils.plots.style import Style
-
-COLORS = ("#222222", "#0072B2", "#D55E00", "#E69F00", "#8C6D31", "#CC79A7", "#117A65", "#7A4E9E")
-MARKERS = "osv^DPXh"
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    MARKERS,
+    REFERENCE_COLOR,
+    Style,
+    legend_below,
+)
 
 
 def plot_attention_times(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw median times over the number of positions, with quartiles.
 
-    There is a line for each implementation and pattern, and one without any measurement stands in
-    the legend all the same. Both axes are logarithmic, so that linear and quadratic growth are
-    straight lines of different steepness.
+    An implementation has one colour, and the first, second, ... of the patterns that it computes
+    one marker. An implementation without any measurement stands in the legend all the same. Both
+    axes are logarithmic, so that linear and quadratic growth are straight lines of different
+    steepness.
 
     Args:
         rows: of a benchmark.
@@ -30,15 +33,15 @@ def plot_attention_times(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ValueError: there are no rows, or rows of several directions.
     """
     direction = only_direction(rows)
-    colors = dict(zip(rows["implementation"].unique(), cycle(COLORS), strict=False))
-    markers = dict(zip(rows["pattern"].unique(), cycle(MARKERS), strict=False))
+    patterns = rows.groupby("implementation", sort=False)["pattern"].unique()
+    colors = dict(zip(patterns.index, cycle(COLORS), strict=False))
     curves = []
     for (name, pattern), line in rows.groupby(["implementation", "pattern"], sort=False):
         measured = line.dropna(subset="median_ms")
-        label = f"{name}: {pattern}" + (" (not measured)" if measured.empty else "")
+        marker = MARKERS[list(patterns[name]).index(pattern) % len(MARKERS)]
         curves.append(
             Curve(
-                Style(label, colors[name], markers[pattern]),
+                Style(f"{name}: {pattern}", colors[name], marker),
                 x=measured["seq_len"].tolist(),
                 y=measured["median_ms"].astype(float).tolist(),
                 low=measured["lower_quartile_ms"].astype(float).tolist(),
@@ -47,44 +50,24 @@ def plot_attention_times(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
     ax = plot_curves(
         curves,
-        title=f"Causal attention, {direction}: time",
+        title=f"Causal attention, {direction}",
         xlabel="positions",
         ylabel="median time (ms)",
         log_x=True,
         log_y=True,
         ax=ax,
     )
-    _finish(ax)
-    return ax
-
-
-def plot_memory_scaling(scalings: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Draw the peak of extra memory over the number of positions, a line for each pattern.
-
-    Args:
-        scalings: as the benchmark's results file holds them.
-        ax: where to draw; None makes a new figure.
-
-    Raises:
-        ValueError: there is nothing to draw.
-    """
-    if not scalings:
-        raise ValueError("scalings must hold at least one pattern, got none")
-    curves = []
-    for scaling, color, marker in zip(scalings, cycle(COLORS[1:]), cycle(MARKERS), strict=False):
-        label = f"{scaling['pattern']}: grows as positions^{scaling['slope']:.2f}"
-        mebibytes = [peak / 2**20 for peak in scaling["peak_bytes"]]
-        curves.append(Curve(Style(label, color, marker), x=scaling["seq_lens"], y=mebibytes))
-    ax = plot_curves(
-        curves,
-        title="Causal attention, forward + backward: memory beyond the inputs",
-        xlabel="positions",
-        ylabel="peak of extra memory (MiB)",
-        log_x=True,
-        log_y=True,
-        ax=ax,
-    )
-    _finish(ax)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    absent = rows.groupby("implementation")["median_ms"].count() == 0
+    names = {name: f"{name} (not measured)" if absent[name] else name for name in colors}
+    named = max(patterns, key=len)  # those of others are the same, or come nearest
+    handles = [Line2D([], [], color=color, label=names[name]) for name, color in colors.items()]
+    handles += [
+        Line2D([], [], color=REFERENCE_COLOR, marker=marker, linestyle="", label=pattern)
+        for pattern, marker in zip(named, cycle(MARKERS), strict=False)
+    ]
+    legend_below(ax, handles, [str(handle.get_label()) for handle in handles])
     return ax
 
 
@@ -98,10 +81,3 @@ def only_direction(rows: pd.DataFrame) -> str:
     if len(directions) != 1:
         raise ValueError(f"rows must be of one direction, got {directions or 'none'}")
     return directions[0].replace("_", " + ")
-
-
-def _finish(ax: Axes) -> None:
-    """Numbers rather than powers on the logarithmic axis, and the legend below the picture."""
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from sparse_transformers.utils.plots.style import GRID_COLOR, Style, new_axes
+from sparse_transformers.utils.plots.style import GRID_COLOR, MARKERS, TEXT_SIZE, Style, new_axes
 
 FUTURE_COLOR, FORBIDDEN_COLOR, ALLOWED_COLOR = "#FFFFFF", "#DDE3EA", "#0B4F8A"
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -62,11 +63,11 @@ def plot_picture(
     codes = np.array([[characters.index(each) for each in row] for row in picture])
     colors = ListedColormap([ALLOWED_COLOR, FORBIDDEN_COLOR, FUTURE_COLOR])
     ax.imshow(codes, cmap=colors, vmin=0, vmax=2, interpolation="nearest")
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=TEXT_SIZE)
     ticks = [0, len(picture) // 2, len(picture) - 1]
     ax.set_xticks(ticks)
     ax.set_yticks(ticks)
-    ax.tick_params(labelsize=7)
+    ax.tick_params(labelsize=TEXT_SIZE)
     return ax
 
 
@@ -138,7 +139,6 @@ def plot_bars(
     number: str = "{:.1f}",
     intervals: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
     missing: str = "not measured",
-    log_x: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw horizontal bars, those of one group together, the first group on top.
@@ -152,7 +152,6 @@ def plot_bars(
         number: how the number at the end of a bar is written.
         intervals: for a kind of bar, the interval around each length.
         missing: what stands in the place of a bar without a length.
-        log_x: use a logarithmic axis.
         ax: where to draw; None makes a new figure.
     """
     ax = new_axes(ax)
@@ -168,24 +167,71 @@ def plot_bars(
                 ax.plot(span, [place, place], color="#444444", linewidth=1)
                 end = max(end, span[1])
             text = missing if length is None else number.format(length)
-            ax.annotate(
-                text,
-                (end, place),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=7,
-            )
+            _write_beside(ax, text, (end, place))
+    ax.margins(x=0.15)  # room for the numbers
+    return _finish_groups(ax, groups, title, xlabel)
+
+
+def plot_dots(
+    groups: Sequence[str],
+    dots: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    colors: Mapping[str, str],
+    title: str,
+    xlabel: str,
+    number: str | None = None,
+    log_x: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw dots, those of one group below each other, the first group on top.
+
+    Unlike bars, they may stand on a logarithmic axis, which has no zero to begin at.
+
+    Args:
+        groups: the names on the vertical axis.
+        dots: for each kind of dot, its places in every group: one, or one for each seed; none where
+            nothing was measured.
+        colors: of each kind of dot.
+        title: above the axes.
+        xlabel: what the places mean, with the unit.
+        number: how the mean of some dots is written beside them; None leaves it out.
+        log_x: use a logarithmic axis.
+        ax: where to draw; None makes a new figure.
+    """
+    ax = new_axes(ax)
+    distance = 0.8 / len(dots)
+    for nth, ((kind, places), marker) in enumerate(zip(dots.items(), cycle(MARKERS), strict=False)):
+        row = (nth - (len(dots) - 1) / 2) * distance
+        points = [(x, group + row) for group, of_group in enumerate(places) for x in of_group]
+        x, y = zip(*points, strict=True) if points else ((), ())
+        ax.plot(x, y, marker, color=colors[kind], markersize=6, label=kind)
+        for group, of_group in enumerate(places):
+            if number is not None and of_group:
+                text, end = number.format(np.mean(of_group)), (max(of_group), group + row)
+                _write_beside(ax, text, end)
+    for border in range(1, len(groups)):
+        ax.axhline(border - 0.5, color=GRID_COLOR, linewidth=0.8)
     if log_x:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+    ax.set_ylim(-0.5, len(groups) - 0.5)
+    return _finish_groups(ax, groups, title, xlabel)
+
+
+def _write_beside(ax: Axes, text: str, end: tuple[float, float]) -> None:
+    """Write to the right of where something ends."""
+    ax.annotate(
+        text, end, xytext=(4, 0), textcoords="offset points", va="center", fontsize=TEXT_SIZE
+    )
+
+
+def _finish_groups(ax: Axes, groups: Sequence[str], title: str, xlabel: str) -> Axes:
     ax.set_yticks(range(len(groups)), groups)
     ax.invert_yaxis()
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(xlabel)
     ax.grid(axis="x", color=GRID_COLOR, linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.margins(x=0.12)
     return ax
 
 
@@ -226,7 +272,7 @@ def plot_table(
         mask=np.isnan(grid),
         annot=np.array(texts),
         fmt="",
-        annot_kws={"fontsize": 7.5},
+        annot_kws={"fontsize": TEXT_SIZE},
         norm=LogNorm(low, high) if log else Normalize(low, high),
         cmap=cmap,
         cbar=False,
@@ -240,7 +286,7 @@ def plot_table(
         text.set_color("black" if np.dot(cell[:3], LUMINANCE) > 0.5 else "white")
     for row, column in np.argwhere(np.isnan(grid)):
         ax.add_patch(Rectangle((column, row), 1, 1, **HATCHED))
-    ax.tick_params(length=0, labelsize=8, labelrotation=0)
+    ax.tick_params(length=0, labelsize=TEXT_SIZE, labelrotation=0)
     ax.set_title(title, fontsize=10)
     ax.set_xlabel(xlabel)
     return ax

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.plots.style import COLORS, new_axes
+from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_axes
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -116,7 +116,7 @@ def plot_token_flow(
             f"{graph.nodes[node]['label']}  {graph.nodes[node]['share']:.0%}",
             ha="center",
             va="center",
-            fontsize=8,
+            fontsize=TEXT_SIZE,
             parse_math=False,
             bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colors[node]},
         )
@@ -129,7 +129,7 @@ def plot_token_flow(
     if hidden:
         ax.set_xlabel(
             f"not drawn: lines with less than {min_share:.1%} of the tokens, {hidden:.1%} in all",
-            fontsize=8,
+            fontsize=TEXT_SIZE,
         )
     return ax
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
 from sparse_transformers.utils.metrics.experts.load import load_fractions
-from sparse_transformers.utils.plots.style import COLORS, finish, new_axes
+from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, finish, new_axes
 from sparse_transformers.utils.texts import check_list
 
 MOST_NUMBERED_EXPERTS = 16
@@ -113,11 +113,13 @@ def plot_routing_scores(
         label="chosen",
     )
     ax.set_xticks(np.arange(len(words)) + 0.5, words, rotation=60, ha="right", parse_math=False)
-    ax.tick_params(length=0, labelsize=8)
+    ax.tick_params(length=0, labelsize=TEXT_SIZE)
     ax.tick_params(axis="y", labelrotation=0)
     ax.set_ylabel("expert")
     ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+    ax.legend(
+        fontsize=TEXT_SIZE, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0
+    )
     return ax
 
 

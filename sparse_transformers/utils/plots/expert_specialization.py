@@ -1,38 +1,35 @@
 """What experts have specialised in, and how alike they are: drawn from numbers computed before."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.metrics.significance import Interval
-from sparse_transformers.utils.plots.base import plot_table
+from sparse_transformers.utils.plots.base import plot_dots, plot_table
 from sparse_transformers.utils.plots.expert_load import MOST_NUMBERED_EXPERTS, variant_colors
-from sparse_transformers.utils.plots.style import GRID_COLOR, MARKERS, finish, new_axes
+from sparse_transformers.utils.plots.style import finish
 from sparse_transformers.utils.texts import check_list
 
 
 def plot_specialization(
-    scores: Mapping[str, Mapping[str, Interval]],
+    scores: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     colors: Mapping[str, str] | None = None,
     title: str = "Specialization beside its controls",
     xlabel: str = "chance-corrected mutual information of expert and class",
-    limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw scores with their intervals, those of one kind of class together; 0 is chance.
+    """Draw a dot for the score of each seed and write the means, those of one class together.
 
     Args:
         scores: by variant (the trained router, then its controls), by kind of class (such as
-            "token", "position"). A kind that a variant lacks was not measured, and is left out.
+            "token", "position"): of each seed. 0 is chance. A kind that a variant lacks was not
+            measured, and is left out.
         colors: of the variants.
         title: above the axes.
         xlabel: what the score is.
-        limits: of the horizontal axis; longer whiskers are cut there. None for those of the data.
-        ax: where to draw; None makes a new figure. A score needs some 0.13 inches of height.
+        ax: where to draw; None makes a new figure. A score needs some 0.16 inches of height.
 
     Raises:
         ValueError: there is nothing to draw.
@@ -40,46 +37,17 @@ def plot_specialization(
     kinds = list(dict.fromkeys(kind for of_variant in scores.values() for kind in of_variant))
     if not kinds:
         raise ValueError(f"scores must hold at least one score, got {dict(scores)}")
-    drawn_colors = variant_colors(scores, colors)
-    ax = new_axes(ax)
-    distance = 0.84 / len(scores)
-    markers = dict(zip(scores, cycle(MARKERS), strict=False))
-    for nth, (name, intervals) in enumerate(scores.items()):
-        offset = (nth - (len(scores) - 1) / 2) * distance
-        places = np.array([kinds.index(kind) for kind in intervals]) + offset
-        estimates = np.array([each.estimate for each in intervals.values()])
-        lows = np.array([each.low for each in intervals.values()])
-        highs = np.array([each.high for each in intervals.values()])
-        if limits is not None:
-            lows, highs = lows.clip(min=limits[0]), highs.clip(max=limits[1])
-        ax.errorbar(
-            estimates,
-            places,
-            xerr=[estimates - lows, highs - estimates],
-            color=drawn_colors[name],
-            elinewidth=2,
-            marker=markers[name],
-            markersize=5,
-            linestyle="",
-            label=name,
-        )
-        for estimate, high, place in zip(estimates, highs, places, strict=True):
-            ax.annotate(
-                f"{estimate:.3f}",
-                (high, place),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=6.5,
-            )
+    ax = plot_dots(
+        kinds,
+        {name: [of_kind.get(kind, []) for kind in kinds] for name, of_kind in scores.items()},
+        colors=variant_colors(scores, colors),
+        title=title,
+        xlabel=xlabel,
+        number="{:.2f}",
+        ax=ax,
+    )
     ax.axvline(0, color="black", linestyle="--", linewidth=1, label="chance")
-    for border in range(1, len(kinds)):
-        ax.axhline(border - 0.5, color=GRID_COLOR, linewidth=0.8)
-    ax.set_yticks(range(len(kinds)), kinds)
-    ax.set_ylim(len(kinds) - 0.5, -0.5)
     ax.margins(x=0.1)
-    if limits is not None:
-        ax.set_xlim(limits[0], limits[1] + 0.08 * (limits[1] - limits[0]))  # with room for numbers
     return finish(ax, title, xlabel, "", grid="x")
 
 

@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 from sparse_transformers.utils.metrics.calibration import CalibrationNull, ReliabilityDiagram
 from sparse_transformers.utils.metrics.thresholds import ThresholdChoice, ThresholdTable
 from sparse_transformers.utils.plots.base import Curve, plot_curves
-from sparse_transformers.utils.plots.style import COLORS, REFERENCE_COLOR, Style, new_axes
+from sparse_transformers.utils.plots.style import (
+    COLORS,
+    REFERENCE_COLOR,
+    Style,
+    legend_below,
+    new_axes,
+)
 from sparse_transformers.utils.plots.truthfulness import NO_MARKER, UNIT_LIMITS
 
 MEASURES = {
@@ -66,7 +72,7 @@ def plot_reliability(
     xlabel, ylabel = AXES_OF_KIND[diagram.kind]
     plot_curves([points], title=title, xlabel=xlabel, ylabel=ylabel, ax=ax)
     ax.set(xlim=UNIT_LIMITS, ylim=UNIT_LIMITS)
-    ax.legend(fontsize=7, reverse=True)
+    legend_below(ax, *ax.get_legend_handles_labels(), ncols=1)
     return ax
 
 
@@ -74,7 +80,7 @@ def plot_threshold_curves(
     table: ThresholdTable,
     *,
     chosen: ThresholdChoice | None = None,
-    measures: Sequence[str] = ("precision", "recall", "f1", "mcc", "accuracy"),
+    measures: Sequence[str] = ("precision", "recall", "f1", "accuracy"),
     title: str = "Measures over the threshold",
     ax: Axes | None = None,
 ) -> Axes:
@@ -101,10 +107,10 @@ def plot_threshold_curves(
         )
         for measure, color in zip(measures, cycle(COLORS), strict=False)
     ]
-    xlabel = "threshold on the probability of the positive class"
+    xlabel = "threshold on the probability"
     ax = plot_curves(curves, title=title, xlabel=xlabel, ylabel="measure", ax=ax)
     if chosen is not None:
         label = f"chosen by {CRITERIA[chosen.criterion]}: {chosen.threshold:.3f}"
         ax.axvline(chosen.threshold, color="black", linestyle="--", linewidth=1, label=label)
-    ax.legend(fontsize=7)
+    legend_below(ax, *ax.get_legend_handles_labels())
     return ax

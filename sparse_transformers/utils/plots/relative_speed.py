@@ -5,8 +5,7 @@ from matplotlib.axes import Axes
 
 from sparse_transformers.utils.plots.attention_speed import only_direction
 from sparse_transformers.utils.plots.base import plot_bars
-
-COLORS = ("#0072B2", "#56B4E9", "#7A4E9E", "#D55E00", "#E69F00", "#117A65", "#999999")
+from sparse_transformers.utils.plots.style import COLORS, legend_below
 
 
 def plot_relative_speeds(
@@ -60,5 +59,5 @@ def plot_relative_speeds(
         ax=ax,
     )
     ax.axvline(1, color="#222222", linewidth=1, linestyle="--")
-    ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
+    legend_below(ax, *ax.get_legend_handles_labels())
     return ax

@@ -43,9 +43,9 @@ def plot_roc(
     lines = []
     for (name, curve), color in zip(curves.items(), cycle(COLORS), strict=False):
         ax.fill_between(curve.fpr, curve.low, curve.high, color=color, alpha=0.18, linewidth=0)
-        lines.append(_roc_line(curve, Style(f"{name}: AUC {curve.auc}", color, NO_MARKER)))
+        lines.append(_roc_line(curve, Style(f"{name}:\nAUC {curve.auc}", color, NO_MARKER)))
     if ceiling is not None:
-        label = f"Bayes ceiling: AUC {ceiling.auc.estimate:.3f}"
+        label = f"Bayes classifier: AUC {ceiling.auc.estimate:.3f}"
         lines.append(_roc_line(ceiling, Style(label, "black", NO_MARKER), dashed=True))
     plot_curves(
         lines,
@@ -126,7 +126,7 @@ def plot_metric_bars(
 
     Args:
         scores: by name of the model, from the top.
-        references: by name, such as the majority class or the Bayes ceiling.
+        references: by name, such as the majority class or the Bayes classifier.
         colors: by name of the model; None gives each its own.
         title: above the axes.
         xlabel: what the measure is.

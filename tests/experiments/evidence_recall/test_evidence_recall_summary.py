@@ -15,9 +15,9 @@ from sparse_transformers.experiments.evidence_recall.measure import (
 )
 from sparse_transformers.experiments.evidence_recall.patterns import evidence_attention
 from sparse_transformers.experiments.evidence_recall.report import (
+    describe_reach,
     describe_recall,
     findings,
-    summarise,
 )
 
 BASIC = [
@@ -53,7 +53,7 @@ def made_up(verdicts=BASIC, *, change=0.0, adaptation_steps=0, n_seeds=1):
 
 
 def test_table_is_of_the_longest_documents():
-    rows = [line for line in summarise(made_up()).splitlines() if line.startswith("| ")]
+    rows = [line for line in describe_reach(made_up()).splitlines() if line.startswith("| ")]
     headers, _, dense, top_k, local, strided = (row.strip("| ").split(" | ") for row in rows)
     assert headers[2:] == [
         "fact seen in one layer",
@@ -75,7 +75,7 @@ def test_table_is_of_the_longest_documents():
 
 @pytest.mark.parametrize(("n_seeds", "said"), [(1, "(1 seed)"), (3, "(3 seeds)")])
 def test_heading_counts_tokens_and_seeds(n_seeds, said):
-    text = summarise(made_up(n_seeds=n_seeds))
+    text = describe_reach(made_up(n_seeds=n_seeds))
     assert f"Right verdicts at 64 tokens {said}, by what the rule" in text
 
 
@@ -98,18 +98,20 @@ def test_window_is_told_by_what_it_reaches():
 def test_relays_are_told_before_and_after_training_on():
     adapted = [*BASIC, ("local", 64, True, REACHED, 100, 90)]
     used = "facts that come by way of other tokens are used beyond a guess by:"
-    text = summarise(made_up(adapted, adaptation_steps=3))
+    text = describe_reach(made_up(adapted, adaptation_steps=3))
     assert f"With the dense model's weights, {used} none." in text
     assert (
         f"After training on with the pattern, {used} local window (90.0% [82.6%, 94.5%])." in text
     )
-    assert "After training on" not in summarise(made_up(adapted))
+    assert "After training on" not in describe_reach(made_up(adapted))
     relaying = [("local", 64, False, REACHED, 100, 90), *BASIC[:5]]
-    assert f"With the dense model's weights, {used} local window" in summarise(made_up(relaying))
+    assert f"With the dense model's weights, {used} local window" in describe_reach(
+        made_up(relaying)
+    )
 
 
 def test_change_from_beyond_is_denounced():
-    assert "changes no verdict by a single bit" in summarise(made_up())
-    text = summarise(made_up(change=0.25))
+    assert "changes no verdict by a single bit" in describe_reach(made_up())
+    text = describe_reach(made_up(change=0.25))
     assert "**Replacing the tokens out of reach changes a verdict's logits by up to 0.25**" in text
     assert "single bit" not in text

@@ -8,6 +8,7 @@ import pytest
 import torch
 from claim_examples import QUICK, answers_table, liar_table
 from sklearn.metrics import log_loss
+from visits import visit
 
 from sparse_transformers.claims.config import TransformerMember
 from sparse_transformers.claims.corpora import make_corpus
@@ -59,7 +60,7 @@ def told():
 
 @pytest.fixture(scope="module")
 def measured(told):
-    return measure_expert_claims(SETTINGS, {}, seed=1, say=told.append)
+    return measure_expert_claims(visit(SETTINGS, tables={}, seed=1, say=told.append))
 
 
 def invented(seed=1):
@@ -152,7 +153,9 @@ def test_result_survives_json_and_holds_no_text(measured):
 def test_measuring_can_be_repeated():
     settings = replace(SETTINGS, n_seeds=1)
     first, second, other = (
-        measure_expert_claims(settings, {JUDGED: answers_table(60)}, seed=seed).corpora[0]
+        measure_expert_claims(
+            visit(settings, tables={JUDGED: answers_table(60)}, seed=seed)
+        ).corpora[0]
         for seed in (0, 0, 1)
     )
     for name in (EXPERTS, TWIN, WIDE):
@@ -161,7 +164,7 @@ def test_measuring_can_be_repeated():
 
 
 def test_scores_and_differences_are_of_the_probabilities(stub):
-    result = measure_expert_claims(SETTINGS, {}, seed=1).corpora[0]
+    result = measure_expert_claims(visit(SETTINGS, tables={}, seed=1)).corpora[0]
     data = invented()
     train, truth = (
         np.array([data.corpus.classes.index(label) for label in labels])
@@ -197,7 +200,7 @@ def test_scores_and_differences_are_of_the_probabilities(stub):
 
 def test_speakers_are_resampled_whole(stub):
     table = liar_table()
-    result = measure_expert_claims(SETTINGS, {LIAR: table}, seed=4).corpora[0]
+    result = measure_expert_claims(visit(SETTINGS, tables={LIAR: table}, seed=4)).corpora[0]
     valid = table[table["split"] == "valid"]
     speakers = tuple(valid["speaker"])
     assert result.n_groups == len(set(speakers)) < len(speakers)
@@ -212,7 +215,9 @@ def test_speakers_are_resampled_whole(stub):
 
 
 def test_encoders_of_a_seed_share_everything_but_their_width(stub):
-    measure_expert_claims(SETTINGS, {LIAR: liar_table(), JUDGED: answers_table()}, seed=3)
+    measure_expert_claims(
+        visit(SETTINGS, tables={LIAR: liar_table(), JUDGED: answers_table()}, seed=3)
+    )
     assert [name for name, _ in stub.calls] == [LIAR] * 6 + [JUDGED] * 6
     seeds = [config.seed for _, config in stub.calls]
     assert seeds == [6, 6, 6, 7, 7, 7] * 2
@@ -226,7 +231,7 @@ def test_encoders_of_a_seed_share_everything_but_their_width(stub):
 
 
 def test_no_ceiling_is_claimed_for_claims_of_the_world(stub):
-    result = measure_expert_claims(SETTINGS, {LIAR: liar_table()})
+    result = measure_expert_claims(visit(SETTINGS, tables={LIAR: liar_table()}))
     assert list(result.corpora[0].by_name) == [EXPERTS, TWIN, WIDE, MAJORITY]
 
 
@@ -236,7 +241,7 @@ def test_wrong_counts_are_not_compared(stub, monkeypatch):
 
     monkeypatch.setattr(expert_claims, "encoders_from", unequal)
     with pytest.raises(AssertionError):
-        measure_expert_claims(SETTINGS, {LIAR: liar_table()})
+        measure_expert_claims(visit(SETTINGS, tables={LIAR: liar_table()}))
 
 
 def test_encoders_see_the_same_rows_equally_often(monkeypatch):
@@ -330,5 +335,5 @@ def test_settings_out_of_range_are_refused(values, message):
 )
 def test_settings_without_a_fair_twin_are_refused_before_training(stub, settings, message):
     with pytest.raises(ValueError, match=message):
-        measure_expert_claims(settings, {LIAR: liar_table()})
+        measure_expert_claims(visit(settings, tables={LIAR: liar_table()}))
     assert not stub.calls

@@ -75,7 +75,7 @@ def test_curves_are_for_two_classes(draw):
     tasks = [made_up_task(VERDICTS), made_up_task(TRUTHFUL, corpus="answers")]
     assert made_up_evaluation(*tasks).binary_tasks == tasks[1:]
     (ax,) = drawn(draw, *tasks).axes
-    assert ax.get_title() == "answers, truthful or not"
+    assert ax.get_title().startswith("answers, truthful or not:")
 
 
 @pytest.mark.parametrize("draw", [draw_accuracies, draw_confusion, draw_reliability])
@@ -88,13 +88,13 @@ def test_the_other_figures_are_for_verdicts_too(draw):
 def test_bars_are_accuracies_and_lines_are_references(task):
     ax = plot_accuracies(full_task(task, ceiling=True, leaking=True))
     assert [text.get_text() for text in ax.get_yticklabels()] == [
-        "majority, nothing",
-        "TF-IDF + logistic regression, metadata",
-        BASELINE,
-        "n-grams, text",
-        "transformer, text (chosen)",
-        "transformer, text + history (leaks)",
-        "Bayes classifier, text",
+        "majority,\nnothing",
+        "TF-IDF + logistic regression,\nmetadata",
+        "TF-IDF + logistic regression,\ntext",
+        "n-grams,\ntext",
+        "transformer,\ntext (chosen)",
+        "transformer,\ntext + history (leaks)",
+        "Bayes classifier,\ntext",
     ]
     n_right = [30, 31, 33, 39, 36, 54, 48]
     assert [bar.get_width() for bar in ax.patches] == [right / N_ROWS for right in n_right]
@@ -140,8 +140,8 @@ def cells_of(ax, columns):
 @pytest.mark.parametrize(
     ("task", "columns"),
     [
-        (VERDICTS, ["macro F1 ↑", "steps off ↓", "nats ↓", "calibr.\nerror ↓"]),
-        (TRUTHFUL, ["macro F1 ↑", "AUC ↑", "nats ↓", "calibr.\nerror ↓"]),
+        (VERDICTS, ["macro\nF1 ↑", "steps\noff ↓", "nats ↓", "calibr.\nerror ↓"]),
+        (TRUTHFUL, ["macro\nF1 ↑", "AUC ↑", "nats ↓", "calibr.\nerror ↓"]),
     ],
 )
 def test_cells_are_the_other_measures(task, columns):
@@ -183,9 +183,9 @@ def test_roc_is_of_the_main_model_the_best_baseline_and_the_ceiling(ceiling):
     task = full_task(TRUTHFUL, ceiling=ceiling)
     (ax,) = drawn(draw_roc, task).axes
     expected = {
-        "transformer, text: AUC 0.500 [0.400, 0.600]": task.main_model,
-        f"{BASELINE}: AUC 0.500 [0.400, 0.600]": BASELINE,
-        **({"Bayes ceiling: AUC 0.500": "Bayes classifier, text"} if ceiling else {}),
+        "transformer, text:\nAUC 0.500 [0.400, 0.600]": task.main_model,
+        f"{BASELINE}:\nAUC 0.500 [0.400, 0.600]": BASELINE,
+        **({"Bayes classifier: AUC 0.500": "Bayes classifier, text"} if ceiling else {}),
     }
     curves = curves_of(ax)
     assert sorted(legend_of(ax)) == sorted(curves) == sorted([*expected, "chance"])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from claim_examples import QUICK, answers_table, liar_table
+from visits import visit
 
 from sparse_transformers.claims.tables import JUDGED, LIAR
 from sparse_transformers.experiments.truthfulness_evaluation.judgements import Judgement
@@ -37,7 +38,9 @@ def told():
 def evaluation(told):
     """Of invented claims, and of answers."""
     tables = ({}, {JUDGED: answers_table()})
-    tasks = [evaluate_claims(SETTINGS, each, say=told.append).tasks for each in tables]
+    tasks = [
+        evaluate_claims(visit(SETTINGS, tables=each, say=told.append)).tasks for each in tables
+    ]
     return ClaimEvaluation(SETTINGS, sum(tasks, ()))
 
 
@@ -129,12 +132,12 @@ def test_history_is_read_only_when_asked_and_called_leaking():
     quick = replace(QUICK, transformer=None)
     settings = replace(SETTINGS, claims=quick, history=True, n_resamples=9)
     tables = {LIAR: liar_table(120, leaky_history=True)}
-    with_history = evaluate_claims(settings, tables).tasks[0]
+    with_history = evaluate_claims(visit(settings, tables=tables)).tasks[0]
     leaking = [each for each in with_history.models if each.leaks]
     assert [each.name for each in leaking] == ["n-grams, text + metadata + history"]
     assert with_history.main_model != leaking[0].name
     assert leaking[0].lead is None
-    without = evaluate_claims(replace(settings, history=False), tables).tasks[0]
+    without = evaluate_claims(visit(replace(settings, history=False), tables=tables)).tasks[0]
     assert not any("history" in each.name for each in without.models)
 
 
@@ -148,7 +151,8 @@ def test_evaluation_survives_json_and_holds_no_text(evaluation):
 def test_evaluation_can_be_repeated():
     settings = replace(SETTINGS, answers=replace(QUICK, transformer=None), n_resamples=9)
     first, second, other = (
-        evaluate_claims(settings, {JUDGED: answers_table()}, seed=seed) for seed in (0, 0, 1)
+        evaluate_claims(visit(settings, tables={JUDGED: answers_table()}, seed=seed))
+        for seed in (0, 0, 1)
     )
     assert first == second
     assert first != other
@@ -176,4 +180,4 @@ def test_leads_are_paired_differences_of_accuracies(evaluation):
 
 def test_a_table_that_nothing_can_be_learned_from_is_refused():
     with pytest.raises(ValueError, match="LIAR must have a split column"):
-        evaluate_claims(SETTINGS, {LIAR: liar_table().drop(columns="split")})
+        evaluate_claims(visit(SETTINGS, tables={LIAR: liar_table().drop(columns="split")}))

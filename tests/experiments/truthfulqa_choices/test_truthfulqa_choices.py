@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from visits import visit
 
 from sparse_transformers.claims.answer_scores import answer_log_probabilities
+from sparse_transformers.claims.tables import TRUTHFULQA
 from sparse_transformers.experiments.truthfulqa_choices.figures import draw_choices
 from sparse_transformers.experiments.truthfulqa_choices.measure import (
     TruthfulQAChoices,
@@ -60,9 +63,14 @@ def questions(*chosen: str) -> pd.DataFrame:
     )
 
 
+def ask(settings: TruthfulQAChoicesSettings, *chosen: str, **options: Any) -> TruthfulQAChoices:
+    """Some of the made-up questions."""
+    return measure_choices(visit(settings, corpus(), {TRUTHFULQA: questions(*chosen)}, **options))
+
+
 @pytest.fixture(scope="module")
 def measured():
-    return measure_choices(TINY, corpus(), questions(*ANSWERS), seed=3)
+    return ask(TINY, *ANSWERS, seed=3)
 
 
 def scores_by_hand(question: str, seed: int):
@@ -95,7 +103,7 @@ def test_untrained_scores_are_the_means_of_those_by_hand(measured):
 @pytest.mark.parametrize("question", ANSWERS)
 def test_scores_of_one_question_are_those_by_hand(question):
     quick = replace(TINY, seconds=0.01, n_resamples=9)
-    untrained = measure_choices(quick, corpus(), questions(question, question), seed=1)
+    untrained = ask(quick, question, question, seed=1)
     untrained = untrained.scores["untrained model"]
     by_hand = scores_by_hand(question, seed=1)
     assert untrained.mc1.estimate == by_hand.mc1
@@ -112,7 +120,7 @@ def test_training_reads_the_text_and_changes_the_choice(measured):
 
 
 def test_a_model_that_hardly_read_has_eight_bits_per_byte():
-    hardly = measure_choices(replace(TINY, seconds=0.001), corpus(), questions(*ANSWERS))
+    hardly = ask(replace(TINY, seconds=0.001), *ANSWERS)
     assert hardly.bits_per_byte == pytest.approx(8, abs=0.5)
 
 
@@ -131,7 +139,7 @@ def test_guesses_are_those_of_the_questions(measured):
 
 def test_without_a_table_questions_are_synthetic_and_the_seed_decides():
     quick = replace(TINY, seconds=0.01, synthetic_questions=40)
-    first, again, other = (measure_choices(quick, corpus(), seed=seed) for seed in (5, 5, 6))
+    first, again, other = (measure_choices(visit(quick, corpus(), seed=seed)) for seed in (5, 5, 6))
     assert (first.questions, first.n_questions) == ("synthetic TruthfulQA", 40)
     controls = [
         {name: means for name, means in each.scores.items() if name != "trained model"}
@@ -148,7 +156,7 @@ def test_without_a_table_questions_are_synthetic_and_the_seed_decides():
 
 def test_steps_are_announced():
     said = []
-    measure_choices(replace(TINY, seconds=0.01), corpus(), questions(*ANSWERS), say=said.append)
+    ask(replace(TINY, seconds=0.01), *ANSWERS, say=said.append)
     assert said == [
         "the untrained model chooses",
         "training a language model for 0.01 s",
@@ -218,6 +226,15 @@ def test_findings_name_the_best_guess_but_never_another(guesses, said):
     (found,) = findings(made_up(0.3, **guesses))
     assert said in found
     assert found.count("guess: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("guesses", "bar"),
+    [({}, 45.0), ({"negated answer": 0.2, "longest answer": 0.1}, 25.0)],  # the guess, or chance
+)
+def test_understanding_begins_above_the_larger_of_guess_and_chance(guesses, bar):
+    (found,) = findings(made_up(0.3, **guesses))
+    assert found.endswith(f"no score below {bar}% shows understanding.")
 
 
 def test_words_tell_what_was_trained_and_asked():

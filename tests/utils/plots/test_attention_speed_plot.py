@@ -5,10 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from sparse_transformers.utils.plots.attention_speed import (
-    plot_attention_times,
-    plot_memory_scaling,
-)
+from sparse_transformers.utils.plots.attention_speed import plot_attention_times
 
 
 def row(name, seq_len, median_ms, **changes):
@@ -44,8 +41,7 @@ def test_times_show_medians_quartiles_and_what_was_not_measured():
     whiskers = lines[0][2][0].get_segments()
     assert [(segment[0][1], segment[1][1]) for segment in whiskers] == [(3.0, 6.0), (15.0, 18.0)]
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels[0] == "dense SDPA: LocalWindow(window_size=8)"
-    assert labels[2] == "absent: LocalWindow(window_size=8) (not measured)"
+    assert labels == ["dense SDPA", "peer", "absent (not measured)", "LocalWindow(window_size=8)"]
     assert len({line.get_color() for line, _, _ in lines}) == 3
 
 
@@ -60,19 +56,15 @@ def test_an_implementation_keeps_its_colour_for_every_pattern_and_a_pattern_its_
     assert looks[0][1] == looks[2][1] != looks[1][1] == looks[3][1]
 
 
-def test_memory_shows_mebibytes_and_the_slope():
-    scaling = {
-        "pattern": "Strided(stride=8)",
-        "seq_lens": [64, 128],
-        "peak_bytes": [2**20, 2**21],
-        "slope": 1.0,
-    }
+def test_the_nth_patterns_of_all_implementations_share_a_marker_and_a_line_of_the_legend():
+    rows = [row("A", 64, 4.0, pattern=pattern) for pattern in "xy"]
+    rows += [row("B", 64, 4.0, pattern=pattern) for pattern in ("x+1", "y+1")]
 
-    ax = plot_memory_scaling([scaling], ax=Figure().subplots())
+    ax = plot_attention_times(pd.DataFrame(rows), ax=Figure().subplots())
 
-    line = ax.containers[0].lines[0]
-    assert list(line.get_ydata()) == [1.0, 2.0]
-    assert ax.get_legend().get_texts()[0].get_text() == "Strided(stride=8): grows as positions^1.00"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["A", "B", "x", "y"]
+    markers = [container.lines[0].get_marker() for container in ax.containers]
+    assert markers[:2] == markers[2:]
 
 
 def test_a_new_figure_is_made_when_no_axes_are_given():
@@ -89,5 +81,3 @@ def test_unusable_input_is_named():
     with pytest.raises(ValueError, match=r"one direction, got .*forward.*forward_backward"):
         both = [row("a", 1, 1.0), row("a", 1, 1.0, direction="forward_backward")]
         plot_attention_times(pd.DataFrame(both))
-    with pytest.raises(ValueError, match="at least one pattern"):
-        plot_memory_scaling([])

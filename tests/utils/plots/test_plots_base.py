@@ -10,6 +10,7 @@ from sparse_transformers.utils.plots.base import (
     picture_legend,
     plot_bars,
     plot_curves,
+    plot_dots,
     plot_picture,
     plot_table,
     short_bytes,
@@ -76,6 +77,26 @@ def test_bars_have_their_lengths_and_name_what_was_not_measured():
     assert [text.get_text() for text in ax.texts] == ["1.0", "8.0", "not measured", "5.0"]
     assert [line.get_xdata().tolist() for line in ax.get_lines()] == [[4.0, 6.0]]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["dense", "local"]
+    assert ax.yaxis_inverted()
+
+
+def test_dots_stand_in_their_group_with_the_mean_of_the_seeds_beside_them():
+    ax = plot_dots(
+        ["a", "b"],
+        {"one": [[1.0, 3.0], [8.0]], "other": [[], [4.0]]},
+        colors={"one": "k", "other": "gray"},
+        title="t",
+        xlabel="x",
+        number="{:.1f}",
+        log_x=True,
+    )
+    one, other = (line for line in ax.get_lines() if line.get_label() in ("one", "other"))
+    assert one.get_xdata().tolist() == [1.0, 3.0, 8.0]
+    assert np.rint(one.get_ydata()).tolist() == [0, 0, 1]
+    assert other.get_xdata().tolist() == [4.0]
+    assert other.get_ydata()[0] > one.get_ydata()[2]
+    assert [text.get_text() for text in ax.texts] == ["2.0", "8.0", "4.0"]
+    assert ax.get_xscale() == "log"
     assert ax.yaxis_inverted()
 
 

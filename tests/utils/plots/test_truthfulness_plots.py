@@ -48,14 +48,14 @@ def test_roc_shows_curve_band_and_area():
     corners = ax.collections[0].get_paths()[0].vertices.tolist()
     assert [0.5, 0.7] in corners
     assert [0.5, 0.9] in corners
-    assert "model: AUC 0.700 [0.600, 0.800]" in legend_of(ax)
+    assert "model:\nAUC 0.700 [0.600, 0.800]" in legend_of(ax)
     assert list(line_called(ax, "chance").get_ydata()) == [0, 1]
 
 
 def test_ceiling_is_drawn_without_a_band():
     ax = plot_roc({"a": CURVE, "b": CURVE}, ceiling=CURVE)
     assert len(ax.collections) == 2
-    assert "Bayes ceiling: AUC 0.700" in legend_of(ax)
+    assert "Bayes classifier: AUC 0.700" in legend_of(ax)
     assert line_called(ax, "Bayes").get_linestyle() == "--"
     assert line_called(ax, "a:").get_color() != line_called(ax, "b:").get_color()
 
@@ -98,7 +98,7 @@ def test_matrix_without_sense_is_refused(counts, message):
 def test_bars_show_scores_intervals_and_references():
     ax = plot_metric_bars(
         {"model": Interval(0.6, 0.5, 0.7), "metadata": Interval(0.4, 0.3, 0.5)},
-        references={"majority": 0.45, "Bayes ceiling": 0.8},
+        references={"majority": 0.45, "Bayes classifier": 0.8},
         title="t",
         xlabel="accuracy",
     )
@@ -106,7 +106,7 @@ def test_bars_show_scores_intervals_and_references():
     assert [text.get_text() for text in ax.texts] == ["0.600", "0.400"]
     assert [tuple(line.get_xdata()) for line in ax.lines[:2]] == [(0.5, 0.7), (0.3, 0.5)]
     assert [line.get_xdata()[0] for line in ax.lines[2:]] == [0.45, 0.8]
-    assert legend_of(ax) == ["majority: 0.450", "Bayes ceiling: 0.800"]
+    assert legend_of(ax) == ["majority: 0.450", "Bayes classifier: 0.800"]
 
 
 def test_bars_without_references_have_no_legend():
