@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from sparse_transformers.models.checks import check_is_ids
 from sparse_transformers.models.evaluation_mode import evaluation_mode
 
 FAR = 1e4
@@ -161,6 +162,7 @@ class _Leak:
 
 
 def _check_input_ids(input_ids: Tensor) -> None:
+    check_is_ids(input_ids)
     if input_ids.is_floating_point() or input_ids.is_complex() or input_ids.dtype == torch.bool:
         raise ValueError(f"input_ids must be integers, got dtype {input_ids.dtype}")
     if input_ids.ndim != 2 or input_ids.shape[0] < 1:

@@ -8,7 +8,7 @@ To add a pattern: write a frozen dataclass with `allows` and `for_length`, under
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
@@ -28,7 +28,7 @@ from sparse_transformers.models.pattern_base import (
     Ranges,
     Union,
 )
-from sparse_transformers.models.registry import register, unknown_name
+from sparse_transformers.models.registry import register, registered
 
 __all__ = [
     "PATTERNS",
@@ -654,9 +654,8 @@ def make_pattern(name: str, **options: Any) -> AttentionPattern:
     Raises:
         ValueError: The name is unknown, or an option is unknown, missing or out of range.
     """
-    if name not in PATTERNS:
-        raise ValueError(unknown_name("pattern", name, PATTERNS))
-    parameters = inspect.signature(PATTERNS[name]).parameters
+    pattern = registered(PATTERNS, "pattern", name)
+    parameters = inspect.signature(pattern).parameters
     unknown = [option for option in options if option not in parameters]
     if unknown:
         raise ValueError(
@@ -670,7 +669,7 @@ def make_pattern(name: str, **options: Any) -> AttentionPattern:
     ]
     if missing:
         raise ValueError(f"pattern {name!r} needs the option {', '.join(missing)}")
-    return PATTERNS[name](**options)
+    return pattern(**options)
 
 
 _HASH_RANGE = 1 << 31
@@ -702,10 +701,11 @@ def _check_part(part: str) -> None:
         raise ValueError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}")
 
 
-def _whole_positions(**options: Sequence[int]) -> tuple[int, ...]:
-    [(name, positions)] = options.items()
-    if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
-        raise ValueError(f"{name} must be a sequence of positions such as (0,), got {positions!r}")
+def _whole_positions(**options: Iterable[int]) -> tuple[int, ...]:
+    [(name, given)] = options.items()
+    positions = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not positions:
+        raise ValueError(f"{name} must be a sequence of positions such as (0,), got {given!r}")
     for position in positions:
         check_whole(0, **{name: position})
     return tuple(map(int, positions))

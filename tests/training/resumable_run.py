@@ -4,7 +4,6 @@ import json
 import sys
 
 from conftest import TinyByteModel, english_task
-
 from sparse_transformers.training.config import TrainingConfig
 from sparse_transformers.training.trainer import Trainer
 
