@@ -12,7 +12,7 @@ import sparse_transformers
 import sparse_transformers as st
 from sparse_transformers.cli import main
 from sparse_transformers.commands.own_files import import_own_files
-from sparse_transformers.commands.pattern_arguments import add_pattern_arguments
+from sparse_transformers.commands.pattern_arguments import add_pattern_arguments, parse_pattern
 from sparse_transformers.commands.train import add_train_arguments
 from sparse_transformers.models.attention_patterns import PATTERNS
 from sparse_transformers.models.sparse_transformer import SparseTransformer
@@ -225,9 +225,61 @@ def test_an_own_pattern_is_everywhere_where_names_are(own_file):
     assert "--base" in flags
 
 
+def test_two_imported_files_may_have_one_name():
+    for folder, hint in (("one", "Near"), ("two", "Far")):
+        Path(folder).mkdir()
+        Path(folder, "own.py").write_text(
+            "from __future__ import annotations\n"
+            + OWN.replace("powers_of_test", f"powers_{folder}")
+            .replace("    base: int", f"    base_{folder}: {hint}")
+            .replace("self.base", f"self.base_{folder}")
+            .replace("@st.register", f"{hint} = int\n@st.register")
+        )
+    import_own_files(["train", "--import", "one/own.py", "--import", "two/own.py"])
+    flags = {flag for action in train_parser()._actions for flag in action.option_strings}
+    assert {"--base-one", "--base-two"} <= flags
+
+
+def test_an_annotation_that_nothing_can_read_makes_no_option():
+    Path("own.py").write_text(
+        "from __future__ import annotations\n" + OWN.replace("base: int", "base: Unknown")
+    )
+    import_own_files(["train", "--import", "own.py"])
+    flags = {flag for action in train_parser()._actions for flag in action.option_strings}
+    assert "--base" not in flags
+    assert parse_pattern("powers_of_test:base=3").base == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dense", st.Dense()),
+        (
+            "sinks:count=4|local:window_size=9&causal",
+            st.AttentionSinks(4) | (st.LocalWindow(9) & st.Causal()),
+        ),
+        (
+            " global:positions=(1,2) & strided:stride=3,part=local ",
+            st.GlobalTokens((1, 2)) & st.Strided(3, "local"),
+        ),
+    ],
+)
+def test_patterns_are_combined_on_the_command_line(text, expected):
+    assert parse_pattern(text) == expected
+
+
+def test_a_combination_is_trained_and_saved():
+    options = "--text text.txt --attention sinks:count=4|local:window_size=8"
+    assert run(f"{TINY} {options}") == 0
+    config = json.loads(Path("runs/bytes/best/config.json").read_text())
+    pattern = st.SparseTransformerConfig.from_dict(config).layer_patterns()[0]
+    assert pattern == st.AttentionSinks(4) | st.LocalWindow(8)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("ends.py", "import sys; sys.exit(3)", "--import ends.py failed: SystemExit: 3"),
         ("absent.py", None, "--import must name a Python file, got absent.py"),
         ("text.txt", "", "--import must name a Python file, got text.txt"),
         ("broken.py", "1/0", "--import broken.py failed: ZeroDivisionError"),

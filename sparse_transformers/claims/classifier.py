@@ -48,6 +48,7 @@ from sparse_transformers.training.padding import pad_tokens
 from sparse_transformers.training.task import Batch
 from sparse_transformers.utils.arrays import Codes, Probabilities
 from sparse_transformers.utils.records import from_json, to_json
+from sparse_transformers.utils.texts import check_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +148,7 @@ class ClaimClassifier:
                 the classes, a class has fewer rows than there are folds, or there are fewer groups
                 than folds.
         """
+        check_list(rows=rows, labels=labels, classes=classes, groups=groups)
         known, targets = _number_labels(labels, classes)
         if len(rows) != len(targets):
             raise ValueError(
@@ -182,6 +184,7 @@ class ClaimClassifier:
             ValueError: a row lacks a field, or there is no such kind of member.
             RuntimeError: the classifier has not been fitted.
         """
+        check_list(rows=rows)
         fitted = self.fitted
         kinds = fitted.calibration.kinds(kind)
         if not len(rows):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sparse_transformers.models.attention_choice import AttentionChoice
 from sparse_transformers.models.checks import check_types
 from sparse_transformers.models.transformer_config import SparseTransformerConfig
 from sparse_transformers.utils.records import from_json, to_json
@@ -22,8 +23,10 @@ class TransformerMember:
         d_model: width of the encoder.
         n_heads: attention heads per block.
         n_layers: number of blocks.
-        attention: name of the attention pattern, one of `PATTERNS`.
-        attention_options: options of the pattern, such as `{"window_size": 16}`.
+        attention: the attention pattern, as in `SparseTransformerConfig`: a name of `PATTERNS`, or
+            a pattern whose class has one.
+        attention_options: options of a pattern that is given by its name, such as
+            `{"window_size": 16}`.
         d_ff: width inside the feed-forward part; None for `4 * d_model`.
         experts: arguments of the `MoELayer` that replaces the feed-forward part of every block,
             such as `{"num_experts": 8, "router": "top_k", "d_ff": 128}`; None for no experts.
@@ -34,13 +37,14 @@ class TransformerMember:
         weight_decay: of AdamW, on matrices only.
 
     Raises:
-        ValueError: a size is out of range, or the attention, the router or an option is unknown.
+        ValueError: a size is out of range, the attention, the router or an option is unknown, or
+            the pattern has no name.
     """
 
     d_model: int = 64
     n_heads: int = 2
     n_layers: int = 1
-    attention: str = "dense"
+    attention: AttentionChoice = "dense"
     attention_options: dict[str, int] = field(default_factory=dict)
     d_ff: int | None = None
     experts: dict[str, Any] | None = None
@@ -56,7 +60,10 @@ class TransformerMember:
             raise ValueError(
                 f"experts must be a dictionary that JSON can hold, or None, got {self.experts!r}"
             )
-        self.model_config(vocab_size=1, num_classes=2)
+        config = self.model_config(vocab_size=1, num_classes=2)
+        config.to_dict()  # refuses a pattern that cannot be saved, before anything is trained
+        for name in ("attention", "attention_options"):
+            object.__setattr__(self, name, getattr(config, name))
 
     def model_config(self, *, vocab_size: int, num_classes: int) -> SparseTransformerConfig:
         """The configuration of the encoder for a vocabulary and a number of classes."""
@@ -119,6 +126,9 @@ class NGramMember:
     epochs: int = 4
     learning_rate: float = 1e-2
     weight_decay: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from sparse_transformers.utils.texts import check_list
+
 Row = str | Mapping[str, str]
 """A text, or a mapping from the names of fields to texts, such as a question and an answer."""
 
@@ -60,8 +62,9 @@ def check_fields(fields: Iterable[str]) -> tuple[str, ...]:
     """The names of the fields as a tuple.
 
     Raises:
-        ValueError: there is no name, or one occurs twice.
+        ValueError: there is no name, one occurs twice, or the fields are a single text.
     """
+    check_list(fields=fields)
     names = tuple(fields)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"fields must be different names, at least one, got {names}")

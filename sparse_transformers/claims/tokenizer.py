@@ -19,7 +19,7 @@ from sparse_transformers.claims.text_rows import (
 )
 from sparse_transformers.training.padding import PADDING
 from sparse_transformers.utils.runtime import atomic_write_text
-from sparse_transformers.utils.texts import utf8
+from sparse_transformers.utils.texts import check_list, utf8
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -75,6 +75,7 @@ class WordTokenizer:
         self.vocabulary = {field: tuple(words) for field, words in vocabulary.items()}
         self._tokens: dict[str, dict[str, int]] = {}
         starts, start = [], PADDING + 1
+        check_list(**{f"vocabulary[{field!r}]": words for field, words in vocabulary.items()})
         for field, words in self.vocabulary.items():
             starts.append(start)  # the token of unknown words
             self._tokens[field] = {word: start + 1 + nth for nth, word in enumerate(words)}
@@ -111,6 +112,7 @@ class WordTokenizer:
             raise ValueError(
                 f"min_count and max_words must be at least 1, got {min_count} and {max_words}"
             )
+        check_list(rows=rows)
         counts: dict[str, Counter[str]] = {field: Counter() for field in check_fields(fields)}
         for row in rows:
             for field, words in words_by_field(row, fields, mark_repeats=mark_repeats).items():

@@ -34,16 +34,13 @@ def import_own_files(argv: Sequence[str]) -> None:
 def _run(file: Path) -> None:
     if not file.is_file() or file.suffix != ".py":
         raise ValueError(f"--import must name a Python file, got {file}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = str(file.resolve())  # as the file's stem may be the name of another module
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(file.stem)
-    sys.modules[file.stem] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"--import {file} failed: {type(error).__name__}: {error}") from error
-    finally:
-        if before is not None:  # a file of the user may have the name of a module that is in use
-            sys.modules[file.stem] = before

@@ -5,6 +5,9 @@ import ast
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import reduce
+from operator import and_, or_
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,7 +26,8 @@ def add_pattern_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default=["local"],
         help=f"one pattern, or one for each layer: {', '.join(PATTERNS)} (default: local); "
-        "a pattern may have options of its own, as in strided:stride=64,part=local",
+        "a pattern may have options of its own, as in strided:stride=64,part=local, and be "
+        "combined, as in 'sinks:count=4|local:window_size=64'",
     )
     for option, names in _names_by_option().items():
         read, choices = _reader(PATTERNS[names[0]], option)
@@ -40,7 +44,7 @@ def add_pattern_arguments(parser: argparse.ArgumentParser) -> None:
 
 def attention_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields `attention` and `attention_options` of a configuration, from the arguments."""
-    choices = [parse_pattern(text) if ":" in text else text for text in arguments.attention]
+    choices = [text if text.isidentifier() else parse_pattern(text) for text in arguments.attention]
     options = {
         name.removeprefix("pattern."): value
         for name, value in vars(arguments).items()
@@ -53,14 +57,19 @@ def attention_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_pattern(text: str) -> AttentionPattern:
-    """The pattern of a text such as `strided:stride=64,part=local`.
+    """The pattern of a text such as `strided:stride=64,part=local` or `local:window_size=9|causal`.
 
-    Options are written as in a Python call; words need no quotes.
+    Options are written as in a Python call; words need no quotes. `&` binds more than `|`.
 
     Raises:
         ValueError: the text has another form, or `make_pattern` refuses the name or an option.
     """
-    name, _, options = text.partition(":")
+    either = [reduce(and_, map(_parse_one, both.split("&"))) for both in text.split("|")]
+    return reduce(or_, either)
+
+
+def _parse_one(text: str) -> AttentionPattern:
+    name, _, options = text.strip().partition(":")
     try:
         call = ast.parse(f"options({options})", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
@@ -75,8 +84,9 @@ def _names_by_option() -> dict[str, list[str]]:
     """The patterns that have each option, in the order of `PATTERNS`."""
     names: dict[str, list[str]] = {}
     for name, pattern in PATTERNS.items():
-        for option in getattr(pattern, "__dataclass_fields__", ()):
-            names.setdefault(option, []).append(name)
+        if is_dataclass(pattern):
+            for option in (field.name for field in fields(pattern) if field.init):
+                names.setdefault(option, []).append(name)
     return names
 
 
@@ -91,7 +101,10 @@ def _reader(
     pattern: type[AttentionPattern], option: str
 ) -> tuple[Callable[[str], Any] | None, tuple[str, ...] | None]:
     """What reads the text of an option, and the words that it may be; None if no text can be it."""
-    hint = get_type_hints(pattern)[option]
+    try:
+        hint = get_type_hints(pattern)[option]
+    except NameError:  # an annotation that only a type checker can read
+        return None, None
     if get_origin(hint) is UnionType:
         [hint] = [each for each in get_args(hint) if each is not type(None)]
     if get_origin(hint) is Literal:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from sparse_transformers.demos.pattern_names import pattern_for_length
+from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.pattern_base import AttentionPattern
 
 
 class AttentionPatternGenerator:
@@ -15,13 +17,14 @@ class AttentionPatternGenerator:
     (64, 64)
     """
 
-    def generate(self, name: str, seq_len: int, **options: Any) -> np.ndarray:
-        """The pattern called `name` as a float32 matrix (seq_len, seq_len) whose rows sum to 1.
+    def generate(self, pattern: str | AttentionPattern, seq_len: int, **options: Any) -> np.ndarray:
+        """The pattern as a float32 matrix (seq_len, seq_len) whose rows sum to 1.
 
-        A row without any allowed key is all zeros.
+        A row without any allowed key is all zeros. A pattern for each head gives a matrix for each,
+        (heads, seq_len, seq_len).
 
         Args:
-            name: a name from `PATTERNS`; "sparse" means "random".
+            pattern: a pattern, or a name from `PATTERNS`; "sparse" means "random".
             seq_len: number of tokens.
             **options: options of the pattern, such as `window_size` or `sparsity`; by default they
                 depend on `seq_len`.
@@ -29,7 +32,7 @@ class AttentionPatternGenerator:
         Raises:
             ValueError: an unknown name or option, or an option out of range.
         """
-        allowed = (
-            pattern_for_length(name, seq_len, **options).mask(seq_len).numpy().astype(np.float32)
-        )
-        return allowed / np.maximum(allowed.sum(axis=1, keepdims=True), 1)
+        check_whole(1, seq_len=seq_len)
+        mask = pattern_for_length(pattern, seq_len, **options).mask(seq_len)
+        allowed = mask.numpy().astype(np.float32)
+        return allowed / np.maximum(allowed.sum(axis=-1, keepdims=True), 1)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from sparse_transformers.models.attention_ops import Backend, sparse_attention
 from sparse_transformers.models.attention_patterns import AttentionPattern, LocalWindow
+from sparse_transformers.models.checks import check_truth
 from sparse_transformers.models.padding import check_mask
 
 
@@ -25,6 +26,9 @@ class LocalSparseAttention(nn.Module):
         pattern: Takes the place of the window.
         causal: Whether later keys are hidden.
         backend: "auto", "reference", "tiled" or "flex"; see `sparse_attention`.
+
+    Raises:
+        ValueError: A value of another type, or a window below 1.
     """
 
     def __init__(
@@ -36,6 +40,13 @@ class LocalSparseAttention(nn.Module):
         backend: Backend = "auto",
     ) -> None:
         super().__init__()
+        check_truth(causal=causal)
+        if not isinstance(pattern, AttentionPattern | None):
+            raise ValueError(f"pattern must be an AttentionPattern or None, got {pattern!r}")
+        if isinstance(window_size, AttentionPattern):
+            raise ValueError(
+                f"window_size must be a whole number; write pattern={window_size!r} for a pattern"
+            )
         self.pattern = LocalWindow(window_size) if pattern is None else pattern
         self.causal = causal
         self.backend = backend

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparse_transformers.demos.pattern_names import ALIASES, pattern_for_length
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.demos.pattern_names import full_name, pattern_for_length
+from sparse_transformers.models.checks import check_truth, check_whole
 from sparse_transformers.models.initialization import seeded_on_cpu
-from sparse_transformers.models.pattern_base import AttentionPattern, Causal
+from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead, PerSequence
 from sparse_transformers.models.self_attention import SelfAttention
 
 
@@ -75,6 +75,7 @@ class SparseAttentionDemo:
     def __init__(
         self, d_model: int = 512, n_heads: int = 8, *, causal: bool = False, seed: int = 0
     ) -> None:
+        check_truth(causal=causal)
         self.d_model = d_model
         self.n_heads = n_heads
         self.causal = causal
@@ -85,13 +86,13 @@ class SparseAttentionDemo:
         return {name: self.compute_attention(name, seq_len) for name in MECHANISMS}
 
     def compute_attention(
-        self, attention_type: str, seq_len: int, **options: Any
+        self, attention_type: str | AttentionPattern, seq_len: int, **options: Any
     ) -> MechanismReport:
         """The report on one mechanism.
 
         Args:
-            attention_type: a name from `PATTERNS`; also sparse_random, local_window and
-                block_sparse, for random, local and block.
+            attention_type: a pattern, the same for all heads, or a name from `PATTERNS`; also
+                sparse_random, local_window and block_sparse, for random, local and block.
             seq_len: number of tokens.
             **options: options of the mechanism's pattern; by default they depend on `seq_len`.
 
@@ -109,10 +110,14 @@ class SparseAttentionDemo:
         )
 
     def _pattern(
-        self, attention_type: str, seq_len: int, options: dict[str, Any]
+        self, attention_type: str | AttentionPattern, seq_len: int, options: dict[str, Any]
     ) -> AttentionPattern:
-        seeds = {"seed": self.seed} if ALIASES.get(attention_type, attention_type) in SEEDED else {}
-        return pattern_for_length(attention_type, seq_len, **(seeds | options))
+        if isinstance(attention_type, str) and full_name(attention_type) in SEEDED:
+            options = {"seed": self.seed} | options
+        pattern = pattern_for_length(attention_type, seq_len, **options)
+        if isinstance(pattern, PerHead | PerSequence):
+            raise ValueError(f"attention_type must be one rule for all heads, got {pattern!r}")
+        return pattern
 
     def _weights(self, pattern: AttentionPattern, seq_len: int) -> Float[Tensor, "queries keys"]:
         with seeded_on_cpu(self.seed), torch.no_grad():

@@ -29,6 +29,7 @@ from sparse_transformers.utils.datasets.statement_kinds import (
     statement_words,
 )
 from sparse_transformers.utils.datasets.statement_likelihood import statement_likelihood
+from sparse_transformers.utils.texts import check_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +182,7 @@ def encode_statements(texts: Iterable[str]) -> list[list[int]]:
     Raises:
         ValueError: a text holds a word outside the vocabulary.
     """
+    check_list(texts=texts)
     tokens = {word: token for token, word in enumerate(statement_words())}
     try:
         return [[tokens[word] for word in [*text.split(), END]] for text in texts]

@@ -15,7 +15,11 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from sparse_transformers.models.checks import check_is_ids
 from sparse_transformers.models.evaluation_mode import evaluation_mode
+
+FAR = 1e4
+"""Times the usual difference: numbers that are meant as minus infinity lie beyond it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def find_future_leak(
     vocab_size: int | None = None,
     n_probes: int = 128,
     seed: int = 0,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-5,
 ) -> LeakReport:
     """Change later tokens and report whether, where and by how much earlier outputs change.
 
@@ -89,9 +93,9 @@ def find_future_leak(
             or where there is none the largest id in `input_ids` plus one.
         n_probes: number of cuts to probe at most; a probe costs two forward passes.
         seed: the seed of the replacements and of the choice of cuts.
-        tolerance: the largest change that is no leak, relative to the usual size of that output
-            (the median over the positions of its largest entry, over the sequences): an output
-            that is huge, such as -1e9 for a forbidden word, hides no other.
+        tolerance: the largest change that is no leak, relative to how much that output usually
+            differs from position to position: an output that is huge, such as -1e9 for a forbidden
+            word, hides no other.
             All runs have the same shape, so a causal model repeats the same kernels and its change
             is exactly 0. The default forgives a few last bits of float32, which may differ where
             a model regroups its tokens by content (a router sends more or fewer of them through
@@ -158,6 +162,7 @@ class _Leak:
 
 
 def _check_input_ids(input_ids: Tensor) -> None:
+    check_is_ids(input_ids)
     if input_ids.is_floating_point() or input_ids.is_complex() or input_ids.dtype == torch.bool:
         raise ValueError(f"input_ids must be integers, got dtype {input_ids.dtype}")
     if input_ids.ndim != 2 or input_ids.shape[0] < 1:
@@ -231,15 +236,19 @@ def _outputs(
 
 
 def _scales(outputs: Float[Tensor, "batch seq dim"]) -> Float[Tensor, "dim"]:
-    """The usual size of each output.
+    """How much each output differs from its median, in the mean over the positions.
 
-    An output is not measured with the size of another, nor a small logit with the -1e9 that the
-    same word has at positions where it is forbidden. Infinities count as nothing.
+    A logit of -1e9 that a forbidden word has everywhere, or at some positions, is no measure: what
+    lies far beyond the usual difference is left out. An output that hardly varies is measured with
+    what is usual among the others, since their rounding is in it too.
     """
-    magnitude = outputs.abs().where(outputs.isfinite(), 0).amax(0)
-    usual = magnitude.median(0).values
-    # An output that is mostly 0 is measured with the median of the others.
-    return torch.where(usual > 0, usual, usual.median())
+    finite = outputs.where(outputs.isfinite(), 0).flatten(0, 1)
+    differences = (finite - finite.median(0).values).abs()
+    if not bool(differences.any()):
+        return torch.full_like(differences[0], finite.abs().max().item())
+    usual = differences[differences > 0].median()
+    spread = differences.where(differences <= FAR * usual, 0).mean(0)
+    return spread.clamp(min=spread[spread > 0].median().item())
 
 
 def _change(

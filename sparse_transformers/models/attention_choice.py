@@ -16,6 +16,8 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+import numpy as np
+
 from sparse_transformers.models.attention_patterns import PATTERNS, make_pattern
 from sparse_transformers.models.pattern_base import (
     AttentionPattern,
@@ -23,6 +25,7 @@ from sparse_transformers.models.pattern_base import (
     Intersection,
     PerHead,
     Union,
+    same_rule,
 )
 
 AttentionChoice = str | dict[str, Any] | AttentionPattern | tuple["AttentionChoice", ...]
@@ -45,6 +48,8 @@ def patterns_from_choices(
         ValueError: A choice of another form, an unknown name or option, an option that no name has,
             or a value out of range.
     """
+    if not isinstance(options, Mapping):
+        raise ValueError(f"attention_options must be a dictionary, got {options!r}")
     patterns = tuple(_pattern(choice, options) for choice in choices)
     names = {name for choice in choices for name in _bare_names(choice)}
     unused = [option for option in options if not any(_has_option(name, option) for name in names)]
@@ -102,7 +107,8 @@ def describe_pattern(pattern: AttentionPattern) -> dict[str, Any]:
     """The choice that makes this pattern, as values that JSON can hold.
 
     Raises:
-        ValueError: A part of it has no name, or holds something that JSON cannot.
+        ValueError: A part of it has no name, holds something that JSON cannot, or is not the
+            pattern that its options make.
     """
     if isinstance(pattern, Union):
         return {"any_of": (describe_pattern(pattern.left), describe_pattern(pattern.right))}
@@ -118,14 +124,25 @@ def describe_pattern(pattern: AttentionPattern) -> dict[str, Any]:
             f"a pattern that is saved needs a name: put @register_pattern('...') above the class "
             f"{type(pattern).__name__}"
         )
-    options = {
-        option: _plain(getattr(pattern, option, None), option, pattern)
-        for option in inspect.signature(type(pattern)).parameters
-    }
+    parameters = inspect.signature(type(pattern)).parameters
+    if lacking := [option for option in parameters if not hasattr(pattern, option)]:
+        raise ValueError(
+            f"a pattern that is saved must keep its options as attributes, "
+            f"{type(pattern).__name__} has no {', '.join(lacking)}"
+        )
+    options = {option: _plain(getattr(pattern, option), option, pattern) for option in parameters}
+    made = make_pattern(names[0], **options)
+    if not same_rule(made, pattern):
+        raise ValueError(
+            f"a pattern that is saved must follow from its options; "
+            f"with those of {pattern!r}, {type(pattern).__name__} makes {made!r}"
+        )
     return {"name": names[0], **options}
 
 
 def _plain(value: Any, option: str, pattern: AttentionPattern) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, tuple | list):
         return tuple(_plain(each, option, pattern) for each in value)
     if value is None or isinstance(value, bool | int | float | str):

@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sparse_transformers.models.attention_patterns import Dense
 from sparse_transformers.models.attention_reference import reference_attention
+from sparse_transformers.models.checks import check_truth
 from sparse_transformers.models.pattern_base import (
     AttentionPattern,
     Causal,
@@ -114,6 +115,7 @@ def sparse_attention(
         ValueError: Shapes, devices, types, lengths or names that do not fit.
     """
     _check(query, key, value, pattern, scale, backend)
+    check_truth(causal=causal, return_lse=return_lse)
     _check_padding(query.shape[0], key.shape[2], key_lengths, key_mask)
     padding = real_keys(key.shape[2], key_lengths, key_mask)
     if padding is not None:

@@ -8,7 +8,7 @@ To add a pattern: write a frozen dataclass with `allows` and `for_length`, under
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
@@ -28,7 +28,7 @@ from sparse_transformers.models.pattern_base import (
     Ranges,
     Union,
 )
-from sparse_transformers.models.registry import register, unknown_name
+from sparse_transformers.models.registry import register, registered
 
 __all__ = [
     "PATTERNS",
@@ -202,7 +202,8 @@ class Strided(AttentionPattern):
     """The positions up to `stride` away, and every `stride`-th position beyond.
 
     `part="local"` and `part="column"` are the two heads of the paper's factorised form,
-    A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union.
+    A1 = {i - stride, ..., i} and A2 = {j : (i - j) mod stride = 0}; "both" is their union. The
+    local part has `stride + 1` keys, as the paper's formula has; OpenAI's code has `stride`.
 
     >>> import sparse_transformers as st
     >>> (st.Strided(2) & st.Causal()).mask(6).int()[-1]
@@ -254,6 +255,8 @@ class Strided(AttentionPattern):
 @dataclass(frozen=True)
 class Fixed(AttentionPattern):
     """The query's own block, and the last `summary_size` positions of every block.
+
+    All heads share the summary positions; in the paper, heads may have sub-blocks of their own.
 
     `part="local"` and `part="column"` are the two heads of the paper's factorised form;
     "both" is their union.
@@ -466,6 +469,9 @@ class GlobalTokens(AttentionPattern):
 class AttentionSinks(AttentionPattern):
     """Every query sees the first `count` keys.
 
+    These are tokens of the text. Learned sinks, such as `s_aux` in Hugging Face's gpt-oss, are not:
+    they only add to the softmax's sum, which makes them `output * sigmoid(lse - sink)`.
+
     It is used in a union, such as `AttentionSinks(4) | LocalWindow(256)`.
 
     >>> import sparse_transformers as st
@@ -555,6 +561,8 @@ class BigBird(AttentionPattern):
     For each block of queries, `random_blocks` blocks of keys are drawn, with repetition, from the
     first `seq_len` positions as in the paper. Without `seq_len` they are drawn from the blocks up
     to its own, which suits causal use. The draws depend on `seed` and on the block's number.
+    Hugging Face's BigBird makes the first and the last block global; here global blocks are the
+    first ones.
 
     >>> import sparse_transformers as st
     >>> pattern = st.BigBird(block_size=64)
@@ -646,9 +654,8 @@ def make_pattern(name: str, **options: Any) -> AttentionPattern:
     Raises:
         ValueError: The name is unknown, or an option is unknown, missing or out of range.
     """
-    if name not in PATTERNS:
-        raise ValueError(unknown_name("pattern", name, PATTERNS))
-    parameters = inspect.signature(PATTERNS[name]).parameters
+    pattern = registered(PATTERNS, "pattern", name)
+    parameters = inspect.signature(pattern).parameters
     unknown = [option for option in options if option not in parameters]
     if unknown:
         raise ValueError(
@@ -662,7 +669,7 @@ def make_pattern(name: str, **options: Any) -> AttentionPattern:
     ]
     if missing:
         raise ValueError(f"pattern {name!r} needs the option {', '.join(missing)}")
-    return PATTERNS[name](**options)
+    return pattern(**options)
 
 
 _HASH_RANGE = 1 << 31
@@ -694,10 +701,11 @@ def _check_part(part: str) -> None:
         raise ValueError(f"part must be one of {', '.join(get_args(Part))}, got {part!r}")
 
 
-def _whole_positions(**options: Sequence[int]) -> tuple[int, ...]:
-    [(name, positions)] = options.items()
-    if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
-        raise ValueError(f"{name} must be a sequence of positions such as (0,), got {positions!r}")
+def _whole_positions(**options: Iterable[int]) -> tuple[int, ...]:
+    [(name, given)] = options.items()
+    positions = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not positions:
+        raise ValueError(f"{name} must be a sequence of positions such as (0,), got {given!r}")
     for position in positions:
         check_whole(0, **{name: position})
     return tuple(map(int, positions))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sparse_transformers.models.checks import check_truth
 from sparse_transformers.models.pattern_base import (
     AttentionPattern,
     Causal,
@@ -64,6 +65,7 @@ def reference_attention(
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
     """
+    check_truth(causal=causal)
     q_len, k_len, dim = query.shape[2], key.shape[2], query.shape[3]
     groups = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))

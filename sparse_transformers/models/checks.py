@@ -1,9 +1,11 @@
 """Checks of what comes from outside, with one wording for all of them."""
 
+from dataclasses import fields
 from numbers import Integral, Real
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 from jaxtyping import Integer
 from torch import Tensor
@@ -36,37 +38,60 @@ def check_options(record: Any, least: int, *names: str) -> None:
 def check_truth(**arguments: bool) -> None:
     """Raises a `ValueError` that names the first argument which is not True or False."""
     for name, value in arguments.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_types(record: Any) -> None:
-    """Raises a `ValueError` unless the plain fields of a dataclass have the types that they name.
+    """Raises a `ValueError` unless the fields of a dataclass hold the types that they name.
 
-    A text is not a truth value: "false" would count as true. Whole numbers are numbers too. Other
-    types than truth values, numbers and texts are left to the checks of the dataclass.
+    A text is not a truth value, of which "false" would count as true, nor a tuple, which would be
+    that of its letters. Whole numbers are numbers too; NumPy's become Python's, and lists tuples.
+    Types that are not plain are left to the checks of the dataclass.
     """
-    kinds = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
-    accepted = {bool: bool, int: Integral, float: Real, str: str}
-    for name, hint in get_type_hints(type(record)).items():
+    hints = get_type_hints(type(record))
+    for name in (field.name for field in fields(record)):
+        hint = hints[name]
         options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        plain = [kind for kind in options if kind in kinds]
-        if not plain or any(kind not in (*kinds, type(None)) for kind in options):
-            continue
-        value = getattr(record, name)
-        if value is None and type(None) in options:
-            continue
-        fits = any(isinstance(value, accepted[kind]) for kind in plain)
-        if not fits or (isinstance(value, bool) and bool not in plain):
-            wanted = " or ".join(kinds[kind] for kind in plain)
-            raise ValueError(f"{name} must be {wanted}, got {value!r}")
-        if not isinstance(value, bool | int | float | str):  # a number of NumPy
-            plain_number = int(value) if isinstance(value, Integral) else float(value)
-            object.__setattr__(record, name, plain_number)
+        plain = _as_plain(getattr(record, name), options, name)
+        object.__setattr__(record, name, plain)
+
+
+def _as_plain(value: Any, options: tuple[Any, ...], name: str) -> Any:
+    """The value as the type of Python's that it stands for, if it is one of these types."""
+    kinds = [get_origin(option) or option for option in options if option is not NoneType]
+    if any(kind not in _PLAIN for kind in kinds) or (value is None and NoneType in options):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    fits = any(isinstance(value, _PLAIN[kind][0]) for kind in kinds)
+    if not fits or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(
+            f"{name} must be {' or '.join(_PLAIN[kind][1] for kind in kinds)}, got {value!r}"
+        )
+    return tuple(value) if isinstance(value, list) else value
+
+
+_PLAIN: dict[Any, tuple[Any, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+    tuple: (tuple | list, "a tuple"),
+}
+"""For each plain type: what passes for it, and its name in messages."""
+
+
+def check_number(**arguments: float | None) -> None:
+    """Raises a `ValueError` that names the first argument which is neither a number nor None."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, Real | None):
+            raise ValueError(f"{name} must be a number, got {value!r}")
 
 
 def check_dropout(dropout: float, name: str = "dropout") -> None:
     """Raises a `ValueError` unless `dropout` is a probability below 1."""
+    check_number(**{name: dropout})
     if not 0 <= dropout < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, got {dropout}")
 
@@ -90,9 +115,19 @@ def check_token(token: int, vocab_size: int, name: str) -> None:
         raise ValueError(f"{name} must be below vocab_size ({vocab_size}), got {token}")
 
 
+def check_is_ids(input_ids: Any) -> None:
+    """Raises a `ValueError` unless this is a tensor, as a text is not."""
+    if not isinstance(input_ids, Tensor):
+        raise ValueError(
+            "input_ids must be a tensor of token ids (batch, seq), such as "
+            f"torch.tensor([list('a text'.encode())]) for bytes, got {input_ids!r}"
+        )
+
+
 @run_untraced
 def check_input_ids(input_ids: Integer[Tensor, "batch seq"], vocab_size: int) -> None:
     """Raises a `ValueError` unless these are whole numbers from 0 up to the vocabulary's size."""
+    check_is_ids(input_ids)
     if input_ids.dtype == torch.bool or input_ids.is_floating_point():
         raise ValueError(f"input_ids must be whole numbers, got dtype {input_ids.dtype}")
     if input_ids.ndim != 2 or 0 in input_ids.shape:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.checks import check_types, check_whole
 from sparse_transformers.models.ranking import argmax
 
 
@@ -34,6 +34,7 @@ class TokenSampler:
     greedy: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.temperature > 0:
             raise ValueError(
                 f"temperature must be above 0 (greedy=True takes the likeliest token), "

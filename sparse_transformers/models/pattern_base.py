@@ -100,6 +100,9 @@ class AttentionPattern(ABC):
         that one expression serves numbers, tensors on any device, and FlexAttention's tracing.
         """
 
+    def __repr__(self) -> str:  # of patterns that are no dataclasses
+        return f"<{type(self).__name__}>"
+
     @classmethod
     def for_length(cls, seq_len: int) -> "AttentionPattern":
         """An example whose structure is visible in `seq_len` tokens, for pictures and tests.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 Registered = TypeVar("Registered", bound=type)
+Made = TypeVar("Made")
 
 
 def register(
@@ -34,9 +35,18 @@ def register(
     return enter
 
 
-def unknown_name(kind: str, name: object, known: dict[str, Any]) -> str:
-    """What to say about a name that is not in the table."""
-    return (
-        f"unknown {kind} {name!r}; known are {', '.join(known)}; one of your own needs "
-        f"@register_{kind}({name!r}) before it is used, on the command line --import FILE"
-    )
+def registered(table: dict[str, Made], kind: str, name: object) -> Made:
+    """The class that has this name.
+
+    Raises:
+        ValueError: None has; the message says how a class gets it.
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    message = f"unknown {kind} {name!r}; known are {', '.join(table)}"
+    if isinstance(name, str):
+        message += (
+            f"; one of your own needs @register_{kind}({name!r}) before it is used, "
+            "on the command line --import FILE"
+        )
+    raise ValueError(message)

@@ -40,22 +40,36 @@ def evaluate_rule(rule: PositionRule, query: Positions, key: Positions) -> Tenso
         ValueError: The rule does not work for several positions at once, or says something else.
     """
     try:
-        allowed = rule.allows(query, key)
-    except (RuntimeError, ValueError) as error:
-        if "ambiguous" not in str(error):
+        answer = rule.allows(query, key)
+    except (RuntimeError, ValueError, TypeError) as error:
+        if not any(words in str(error) for words in _NEEDS_ONE_NUMBER):
             raise
         raise ValueError(
-            f"{type(rule).__name__}.allows is asked about many positions at once: it must use "
-            "&, |, ~ and comparisons of two, in place of and, or, not, if and a < b < c"
+            f"{rule!r} is asked about many positions at once: `allows` must use &, |, ~ and "
+            "comparisons of two, in place of and, or, not, if and a < b < c, and tensor operations "
+            "in place of those on one number"
         ) from error
-    if not isinstance(allowed, Tensor):  # the default device must not move what is a tensor
-        allowed = torch.as_tensor(allowed, device="cpu")
-    if allowed.dtype != torch.bool:
+    allowed = answer if isinstance(answer, Tensor) else None
+    if isinstance(answer, bool | np.ndarray):
+        allowed = torch.as_tensor(answer, device="cpu")
+    pairs = torch.broadcast_shapes(np.shape(query), np.shape(key))
+    if allowed is None or allowed.dtype != torch.bool or not _fits(allowed.shape, pairs):
+        found = repr(answer) if allowed is None else f"{allowed.dtype} {tuple(allowed.shape)}"
         raise ValueError(
-            f"{type(rule).__name__}.allows must return True or False for each pair, "
-            f"got {allowed.dtype}"
+            f"{rule!r} must say True or False for each pair of positions: `allows` must return "
+            f"torch.bool that broadcasts to {tuple(pairs)}, got {found}"
         )
     return allowed
+
+
+_NEEDS_ONE_NUMBER = ("ambiguous", "converted to Python scalars", "converted to an index")
+"""What PyTorch says where Python asks a tensor of many numbers for one."""
+
+
+def _fits(shape: torch.Size, pairs: torch.Size) -> bool:
+    """Whether a tensor of this shape expands to all pairs."""
+    ends = zip(reversed(shape), reversed(pairs), strict=False)
+    return len(shape) <= len(pairs) and all(one in (1, other) for one, other in ends)
 
 
 def content_of(value: Any) -> Hashable:

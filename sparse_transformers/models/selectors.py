@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern, PerHead, PerSequence
 from sparse_transformers.models.ranking import top_indices
-from sparse_transformers.models.registry import register, unknown_name
+from sparse_transformers.models.registry import register, registered
 from sparse_transformers.models.rule_values import evaluate_rule
 
 SCORES_PER_CHUNK = 1 << 22
@@ -162,11 +162,10 @@ def make_selector(options: Mapping[str, Any]) -> Selector:
             f"own gets a name by @register_selector('...'); got {options!r}"
         )
     name = options.get("name")
-    if name not in SELECTORS:
-        raise ValueError(unknown_name("selector", name, SELECTORS))
+    selector = registered(SELECTORS, "selector", name)
     values = {option: value for option, value in options.items() if option != "name"}
     try:
-        return SELECTORS[name](**values)
+        return selector(**values)
     except TypeError as error:
         raise ValueError(f"selector {name!r} does not take {values}: {error}") from error
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sparse_transformers.models.attention_ops import BACKENDS, Backend, sparse_attention
 from sparse_transformers.models.attention_reference import reference_attention, visible_pairs
 from sparse_transformers.models.attention_selected import selected_attention
-from sparse_transformers.models.checks import check_heads
+from sparse_transformers.models.checks import check_heads, check_truth
 from sparse_transformers.models.feed_forward import ResidualProjection
 from sparse_transformers.models.key_value_cache import LayerCache
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead
@@ -45,6 +45,7 @@ class SelfAttention(nn.Module):
     ) -> None:
         super().__init__()
         check_heads(d_model, n_heads, n_kv_heads)
+        check_truth(causal=causal, token_shift=token_shift)
         if isinstance(pattern, PerHead) and len(pattern.patterns) != n_heads:
             raise ValueError(
                 f"a pattern for each head must hold n_heads ({n_heads}) patterns, "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from sparse_transformers.models.attention_choice import (
@@ -107,9 +108,9 @@ class SparseTransformerConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        object.__setattr__(self, "attention", written_choice(_lists_to_tuples(self.attention)))
-        object.__setattr__(self, "attention_options", _lists_to_tuples(self.attention_options))
-        object.__setattr__(self, "experts", _lists_to_tuples(self.experts))
+        for name in ("attention", "attention_options", "experts", "selector"):
+            object.__setattr__(self, name, _as_json(getattr(self, name)))
+        object.__setattr__(self, "attention", written_choice(self.attention))
         check_whole(1, vocab_size=self.vocab_size, n_layers=self.n_layers)
         check_whole(1, max_seq_len=self.max_seq_len)
         check_heads(self.d_model, self.n_heads, self.n_kv_heads)
@@ -239,13 +240,13 @@ class SparseTransformerConfig:
             )
 
 
-def _lists_to_tuples(value: Any) -> Any:
-    """A copy in which every list is a tuple, so that a configuration is the same after JSON."""
+def _as_json(value: Any) -> Any:
+    """A copy that is the same after JSON: lists as tuples, and NumPy's numbers as Python's."""
     if isinstance(value, Mapping):
-        return {key: _lists_to_tuples(item) for key, item in value.items()}
+        return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return tuple(_lists_to_tuples(item) for item in value)
-    return value
+        return tuple(_as_json(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _to_plain(value: Any) -> Any:

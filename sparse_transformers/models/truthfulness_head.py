@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.export import register_dataclass
 
-from sparse_transformers.models.checks import check_dropout, check_whole
+from sparse_transformers.models.checks import check_dropout, check_truth, check_whole
 from sparse_transformers.models.padding import mean_over_real_tokens
 
 
@@ -74,6 +74,7 @@ class TruthfulnessHead(nn.Module):
         check_whole(4, d_model=d_model)
         check_whole(2, num_classes=num_classes)
         check_dropout(dropout)
+        check_truth(linear=linear)
         self.classifier = (
             nn.Sequential(nn.Dropout(dropout), nn.Linear(d_model, num_classes))
             if linear

@@ -19,7 +19,8 @@ class TrainingConfig:
         steps: optimiser steps.
         batch_size: rows per step.
         grad_accumulation: compute a step in so many equal parts, one after the other. It saves
-            memory; the step is the same except for rounding and for the dropout.
+            memory; the step is the same except for rounding and for the dropout. With experts it
+            is another step by some percent: balance losses and capacities are those of a part.
         learning_rate: the largest of the schedule, reached at the end of the warm-up.
         warmup_fraction: the share of the run in which the learning rate rises linearly.
         final_lr_fraction: the cosine falls to this share of `learning_rate`.

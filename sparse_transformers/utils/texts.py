@@ -1,16 +1,22 @@
 """Checks of texts that come from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def check_list(**arguments: Iterable[object] | None) -> None:
+    """Raises a `ValueError` that names the first argument which is a single text.
+
+    It would pass for a list of its letters.
+    """
+    for name, several in arguments.items():
+        if isinstance(several, str | bytes):
+            raise ValueError(f"{name} must be a list, got the single text {several!r}")
 
 
 def check_texts(**arguments: Sequence[str]) -> None:
-    """Raises a `ValueError` that names the first argument which is no list of texts.
-
-    A single text would pass for a list of its letters.
-    """
+    """Raises a `ValueError` that names the first argument which is no list of texts."""
+    check_list(**arguments)
     for name, texts in arguments.items():
-        if isinstance(texts, str | bytes):
-            raise ValueError(f"{name} must be a list of texts, got the single text {texts!r}")
         for place, text in enumerate(texts):
             if not isinstance(text, str):
                 raise ValueError(f"{name} must be texts, got {text!r} at index {place}")

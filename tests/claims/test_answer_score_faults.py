@@ -16,8 +16,8 @@ def model(**changes):
 @pytest.mark.parametrize(
     ("questions", "answers", "message"),
     [
-        ("Why?", ["So."], "questions must be a list of texts, got the single text 'Why\\?'"),
-        (["Why?"], "So.", "answers must be a list of texts, got the single text 'So\\.'"),
+        ("Why?", ["So."], "questions must be a list, got the single text 'Why\\?'"),
+        (["Why?"], "So.", "answers must be a list, got the single text 'So\\.'"),
         (["Why?"], [3], "answers must be texts, got 3 at index 0"),
         (["Why?"], ["So \ud83d."], "half a surrogate pair at place"),
     ],

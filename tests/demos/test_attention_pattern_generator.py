@@ -83,7 +83,7 @@ def test_window_by_default_is_an_eighth_of_the_length():
         ("lokal", {"seq_len": 8}, "unknown pattern 'lokal'; known are dense, causal, local"),
         ("sparse", {"seq_len": 8, "window": 2}, "'random' has no option window; .* sparsity, seed"),
         ("local", {"seq_len": 8, "window_size": 0}, "window_size .*, got 0"),
-        ("causal", {"seq_len": 0}, "must be at least 1, got 0"),
+        ("causal", {"seq_len": 0}, "seq_len must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_name_option_or_length_is_refused(name, options, message):

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from model_examples import ids
 
 import sparse_transformers as sp
+from sparse_transformers.claims.config import NGramMember, TransformerMember
 from sparse_transformers.models.checks import MOST
+from sparse_transformers.models.generation import TokenSampler
+from sparse_transformers.models.self_attention import SelfAttention
 from sparse_transformers.training.config import TrainingConfig
 
 
@@ -80,6 +83,30 @@ def test_what_json_cannot_hold_is_not_saved():
     sp.register_pattern("documents")(sp.Documents)
     with pytest.raises(ValueError, match="got Tensor as ids of Documents"):
         sp.SparseTransformerConfig(attention=sp.Documents([0, 1])).to_dict()
+
+
+def test_a_pattern_that_does_not_follow_from_its_options_is_not_saved():
+    @sp.register_pattern("hidden")
+    class Hidden(Powers):
+        def __init__(self, exponent):
+            object.__setattr__(self, "_exponent", exponent)
+
+    @sp.register_pattern("doubled")
+    class Doubled(Powers):
+        def __init__(self, base):
+            object.__setattr__(self, "base", 2 * base)
+
+    @sp.register_pattern("faithful")
+    class Faithful(Powers):
+        def __init__(self, base):
+            object.__setattr__(self, "base", base)
+
+    with pytest.raises(ValueError, match="options as attributes, Hidden has no exponent"):
+        sp.SparseTransformerConfig(attention=Hidden(3)).to_dict()
+    with pytest.raises(ValueError, match="must follow from its options"):
+        sp.SparseTransformerConfig(attention=Doubled(3)).to_dict()
+    config = sp.SparseTransformerConfig(attention=Faithful(np.int64(3)))
+    assert json.loads(json.dumps(config.to_dict()))["attention"] == {"name": "faithful", "base": 3}
 
 
 def test_names_are_plain_and_belong_to_one_class():
@@ -170,8 +197,25 @@ def test_numpy_numbers_are_numbers():
         assert repr(made) == repr(expected)
         json.dumps(vars_of(made))
         assert torch.equal(made.mask(12), expected.mask(12))
-    config = sp.SparseTransformerConfig(n_layers=np.int64(2), dropout=np.float32(0.5))
-    assert json.loads(json.dumps(config.to_dict()))["n_layers"] == 2
+    assert sp.GlobalTokens(np.array([3, 1])) == sp.GlobalTokens((1, 3))
+
+
+def test_numpy_numbers_in_a_configuration_are_the_same_after_json():
+    one, four = np.int64(1), np.int64(4)
+    config = sp.SparseTransformerConfig(
+        n_layers=one,
+        dropout=np.float32(0.5),
+        causal=np.bool_(True),
+        attention={"any_of": [{"name": "strided", "stride": four}, "local"]},
+        attention_options={"window_size": four},
+        experts={
+            "num_experts": four,
+            "router": {"name": "switch", "capacity_factor": np.float32(2)},
+        },
+        selector={"name": "top_k", "top_k": four},
+    )  # fmt: skip
+    assert sp.SparseTransformerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.causal is True
 
 
 LARGE = [MOST, MOST - 1, 2**30]
@@ -237,10 +281,38 @@ def test_python_words_in_a_rule_are_explained(rule):
             use(Rule(rule))
 
 
-def test_a_rule_says_true_or_false():
-    for rule in (lambda query, key: query - key, lambda query, key: (query == key).float()):
-        with pytest.raises(ValueError, match="must return True or False for each pair, got torch"):
-            Rule(rule).mask(8)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda query, key: key == int(query),
+        lambda query, key: key in range(query),
+        lambda query, key: [True, False][query] & (key > 2),
+    ],
+)
+def test_python_that_needs_one_number_is_explained(rule):
+    for use in (lambda p: p.mask(8), lambda p: p.layout(8)):
+        with pytest.raises(ValueError, match="tensor operations in place of those on one number"):
+            use(Rule(rule))
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        (lambda query, key: query - key, r"torch.int64 \("),
+        (lambda query, key: (query == key).float(), r"torch.float32 \("),
+        (lambda query, key: torch.ones(3, 3, dtype=torch.bool), r"torch.bool \(3, 3\)"),
+        (lambda query, key: torch.ones(2, 1, 8, 8, dtype=torch.bool), r"torch.bool \(2, 1, 8, 8\)"),
+        (lambda query, key: None, "None"),
+        (lambda query, key: [True], r"\[True\]"),
+    ],
+)
+def test_a_rule_says_true_or_false_for_each_pair(rule, found):
+    for use in (lambda p: p.mask(8), lambda p: p.layout(8), lambda p: p.allowed_pairs(8)):
+        with pytest.raises(ValueError, match=f"<Rule> must say True or False .*, got {found}"):
+            use(Rule(rule))
+
+
+def test_a_rule_may_answer_for_all_pairs_at_once_and_makes_its_own_mistakes():
     assert Rule(lambda query, key: True).mask(3).all()
     with pytest.raises(RuntimeError, match="own mistake"):
         Rule(lambda query, key: (_ for _ in ()).throw(RuntimeError("own mistake"))).mask(3)
@@ -263,6 +335,14 @@ def test_one_position_is_no_sequence_of_them():
         ({"dropout": True}, "dropout must be a number, got True"),
         ({"positions": 3}, "positions must be a text, got 3"),
         ({"n_kv_heads": "2"}, "n_kv_heads must be a whole number, got '2'"),
+        ({"attention_options": [1]}, "attention_options must be a dictionary, got (1,)"),
+        ({"attention": {"name": 3}}, "attention must be a pattern's name"),
+        (
+            {"experts": {"router": {"name": "top_k", "capacity_factor": "2"}}},
+            "capacity_factor must be a number, got '2'",
+        ),
+        ({"experts": {"loss_weights": {"z": "1"}}}, "loss_weights['z'] must be a number, got '1'"),
+        ({"experts": {"router": ["top_k"]}}, "router of experts must be a name or a dictionary"),
     ],
 )
 def test_a_value_of_another_type_is_refused(changes, message):
@@ -274,19 +354,82 @@ def test_other_configurations_check_their_types_too():
     for make in (
         lambda: TrainingConfig(progress="false"),
         lambda: TrainingConfig(steps="3"),
+        lambda: TrainingConfig(betas="ab"),
         lambda: sp.ClaimClassifierConfig(seed="3"),
+        lambda: sp.ClaimClassifierConfig(fields="text"),
+        lambda: NGramMember(epochs="3"),
         lambda: sp.MoELayer(8, 4, gated="false"),
+        lambda: SelfAttention(8, 2, sp.Dense(), causal="false"),
+        lambda: sp.TruthfulnessHead(8, linear="false"),
+        lambda: sp.LocalSparseAttention(3, causal="false"),
+        lambda: sp.SparseAttentionDemo(causal="false"),
+        lambda: TokenSampler(greedy="false"),
+        lambda: sp.sparse_attention(*torch.ones(3, 1, 1, 2, 2), sp.Dense(), causal="false"),
+        lambda: sp.reference_attention(*torch.ones(3, 1, 1, 2, 2), sp.Dense(), causal="false"),
     ):
-        with pytest.raises(ValueError, match=r"must be (True or False|a whole number)"):
+        with pytest.raises(
+            ValueError, match=r"must be (True or False|a whole number|a tuple), got '"
+        ):
             make()
 
 
-def test_local_attention_takes_any_pattern():
+@pytest.mark.unchecked_arrays
+def test_a_text_is_no_tensor_of_token_ids():
+    model = sp.SparseTransformer(sp.SparseTransformerConfig(d_model=16, n_heads=2, n_layers=1))
+    for use in (
+        model,
+        model.get_attention_weights,
+        model.get_selected_tokens,
+        lambda text: sp.find_future_leak(model, text),
+    ):
+        with pytest.raises(ValueError, match=r"such as torch\.tensor\(\[list.* got 'hello'"):
+            use("hello")
+    with pytest.raises(ValueError, match="input_ids must be a tensor"):
+        model.generate("hello", 3)
+
+
+def test_classes_for_notebooks_take_any_pattern():
     query = torch.randn(1, 2, 9, 4)
     pattern = sp.LocalWindow(3) | sp.AttentionSinks(1)
     found = sp.LocalSparseAttention(pattern=pattern)(query, query, query)
     expected = sp.sparse_attention(query, query, query, pattern, causal=True)
     assert torch.equal(found, expected)
+    with pytest.raises(ValueError, match="write pattern="):
+        sp.LocalSparseAttention(pattern)
+    with pytest.raises(
+        ValueError, match="pattern must be an AttentionPattern or None, got 'local'"
+    ):
+        sp.LocalSparseAttention(pattern="local")
+
+    report = sp.SparseAttentionDemo(32, 4).compute_attention(pattern, 16)
+    assert report["connectivity"]["total_connections"] == pattern.allowed_pairs(16)
+    with pytest.raises(ValueError, match="one rule for all heads"):
+        sp.SparseAttentionDemo(32, 2).compute_attention(sp.PerHead((pattern, sp.Dense())), 16)
+
+    generate = sp.AttentionPatternGenerator().generate
+    assert np.array_equal(generate(pattern, 16) > 0, pattern.mask(16).numpy())
+    per_head = generate(sp.PerHead((pattern, sp.Dense())), 16)
+    np.testing.assert_allclose(per_head.sum(-1), np.ones((2, 16)), rtol=1e-6)
+    assert np.array_equal(per_head[0], generate(pattern, 16))
+    with pytest.raises(ValueError, match="has its options already, got window_size"):
+        generate(pattern, 16, window_size=3)
+
+
+def test_a_registered_name_comes_before_another_name_for_the_same():
+    sp.register_pattern("sparse")(Powers)
+    generate = sp.AttentionPatternGenerator().generate
+    assert np.array_equal(generate("sparse", 16) > 0, Powers().mask(16).numpy())
+
+
+def test_a_claim_classifier_takes_patterns_that_have_a_name():
+    pattern = sp.LocalWindow(9) | sp.AttentionSinks(2)
+    config = sp.ClaimClassifierConfig(transformer=TransformerMember(attention=pattern))
+    assert config.transformer.model_config(vocab_size=5, num_classes=2).layer_patterns() == (
+        pattern,
+    )
+    assert sp.ClaimClassifierConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    with pytest.raises(ValueError, match="above the class Powers"):
+        TransformerMember(attention=Powers())
 
 
 def test_examples_hold_every_registered_pattern():

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_truth, check_whole
+from sparse_transformers.models.checks import check_number, check_truth, check_whole
 from sparse_transformers.models.experts.networks import Experts, Implementation
 from sparse_transformers.models.experts.router import Router
 from sparse_transformers.models.experts.routers import make_router
@@ -276,5 +276,6 @@ def _check_loss_weights(weights: Mapping[str, float]) -> None:
     for name, weight in weights.items():
         if name not in LOSSES:
             raise ValueError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
+        check_number(**{f"loss_weights[{name!r}]": weight})
         if not weight >= 0:
             raise ValueError(f"loss_weights[{name!r}] must be at least 0, got {weight}")

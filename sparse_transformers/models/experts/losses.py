@@ -16,7 +16,9 @@ def balance_loss(
     """E · Σᵢ fᵢ Pᵢ: the share of the choices of each expert times its mean probability.
 
     f counts each of the k choices as 1/k of a token, so that an even load gives 1 for every k. If
-    all tokens choose the same expert (k = 1) with probability 1, the loss is E.
+    all tokens choose the same expert (k = 1) with probability 1, the loss is E. Hugging Face's
+    `load_balancing_loss_func` counts each choice as a whole token, so that it is k times as large,
+    and takes the tokens of all layers together; here each layer has a loss of its own.
 
     Args:
         probabilities: The router's probabilities, which sum to 1 for each token; the loss is

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_whole
+from sparse_transformers.models.checks import check_number, check_whole
 from sparse_transformers.models.experts.losses import (
     balance_loss,
     router_z_loss,
@@ -134,6 +134,7 @@ class TokenChoiceRouter(Router):
         check_whole(1, top_k=top_k)
         if top_k > num_experts:
             raise ValueError(f"top_k must be at most num_experts ({num_experts}), got {top_k}")
+        check_number(capacity_factor=capacity_factor)
         if capacity_factor is not None and not capacity_factor > 0:
             raise ValueError(f"capacity_factor must be above 0 or None, got {capacity_factor}")
         self.top_k = top_k

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_input_ids, check_whole
+from sparse_transformers.models.checks import check_input_ids, check_number, check_whole
 from sparse_transformers.models.experts.losses import expected_load
 from sparse_transformers.models.experts.router import (
     Choice,
@@ -24,7 +24,7 @@ from sparse_transformers.models.experts.router import (
 )
 from sparse_transformers.models.experts.routing import Routing, SlotMixture
 from sparse_transformers.models.ranking import top_indices
-from sparse_transformers.models.registry import register, unknown_name
+from sparse_transformers.models.registry import register, registered
 
 SOFTMAXES = ("before", "after")
 
@@ -136,6 +136,7 @@ class SwitchRouter(TokenChoiceRouter):
         capacity_factor: float | None = None,
     ) -> None:
         super().__init__(num_experts, 1, capacity_factor=capacity_factor)
+        check_number(jitter=jitter)
         if not 0 <= jitter < 1:
             raise ValueError(f"jitter must be at least 0 and below 1, got {jitter}")
         self.jitter = jitter
@@ -229,6 +230,7 @@ class AuxFreeRouter(TokenChoiceRouter):
         capacity_factor: float | None = None,
     ) -> None:
         super().__init__(num_experts, top_k, capacity_factor=capacity_factor)
+        check_number(bias_step=bias_step)
         if not bias_step >= 0:
             raise ValueError(f"bias_step must be at least 0, got {bias_step}")
         self.bias_step = bias_step
@@ -447,9 +449,7 @@ def make_router(
         raise ValueError(f"router must be a name, a dictionary or a Router, got {options!r}")
     options = {"name": options} if isinstance(options, str) else dict(options)
     name = options.pop("name", None)
-    if name not in ROUTERS:
-        raise ValueError(unknown_name("router", name, ROUTERS))
-    router = ROUTERS[name]
+    router = registered(ROUTERS, "router", name)
     sizes: dict[str, Any] = {
         "d_model": d_model,
         "num_experts": num_experts,

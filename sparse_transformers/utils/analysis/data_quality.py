@@ -9,6 +9,7 @@ import pandas as pd
 
 from sparse_transformers.utils.analysis.dataset_columns import is_missing
 from sparse_transformers.utils.analysis.text_statistics import clean_texts
+from sparse_transformers.utils.texts import check_list
 
 FEWEST_CHARACTERS = 2
 """A text with fewer letters and digits is empty or very short."""
@@ -129,6 +130,7 @@ def detect_data_quality_issues(
     Raises:
         ValueError: the table is empty, a column is unknown or texts are not strings.
     """
+    check_list(text_columns=text_columns, ignore=ignore)
     wanted = [*text_columns, *([] if label_column is None else [label_column])]
     if df.empty or (unknown := [name for name in wanted if name not in df.columns]):
         problem = "no rows" if df.empty else f"no column {', '.join(unknown)}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import chisquare
 
+from sparse_transformers.utils.texts import check_list
+
 WELL_BALANCED, MODERATELY_BALANCED = 0.8, 0.5
 """From these balance ratios on a set of labels is called so."""
 
@@ -49,6 +51,7 @@ def analyze_label_distribution(
     Raises:
         ValueError: there is no label, or one that is not in `order`.
     """
+    check_list(labels=labels, order=order)
     counts = label_names(labels).value_counts()
     if counts.empty:
         raise ValueError("labels must hold at least one that is not missing, got none")

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sparse_transformers.utils.analysis.distribution import Distribution, distribution_of
 from sparse_transformers.utils.analysis.syllables import count_syllables
+from sparse_transformers.utils.texts import check_list
 
 READABILITY_COLUMNS = (
     "words",
@@ -74,6 +75,7 @@ def readability_table(texts: Iterable[str]) -> pd.DataFrame:
     Training Command report 8-75; Smith and Senter 1967, AMRL-TR-66-220; Coleman and Liau 1975,
     Journal of Applied Psychology 60(2); Björnsson 1968, Läsbarhet.
     """
+    check_list(texts=texts)
     texts = list(texts)
     measured = {text: _measure(text) for text in set(texts)}  # questions come with many answers
     return pd.DataFrame([measured[text] for text in texts], columns=list(READABILITY_COLUMNS))

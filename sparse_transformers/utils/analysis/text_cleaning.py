@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from sparse_transformers.utils.texts import check_list
+
 _PLAIN = str.maketrans(
     {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "−": "-"}
 )
@@ -68,6 +70,7 @@ def preprocess_text_data(
     Raises:
         ValueError: a column or an operation is unknown.
     """
+    check_list(text_columns=text_columns, operations=operations)
     if unknown := [column for column in text_columns if column not in df.columns]:
         raise ValueError(f"text_columns must be among {', '.join(map(str, df))}, got {unknown}")
     if unknown := [name for name in operations if name not in OPERATIONS]:

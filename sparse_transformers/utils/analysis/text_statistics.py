@@ -18,6 +18,7 @@ from sparse_transformers.utils.analysis.vocabulary import (
     find_common_patterns,
     measure_vocabulary,
 )
+from sparse_transformers.utils.texts import check_list
 
 PUNCTUATION = {
     "periods": r"\.",
@@ -150,6 +151,7 @@ def clean_texts(texts: Iterable[str | None]) -> list[str]:
     Raises:
         ValueError: an entry is neither text nor missing.
     """
+    check_list(texts=texts)
     cleaned = []
     for text in texts:
         if isinstance(text, str):

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.special import gammaln
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from sparse_transformers.utils.texts import check_list
+
 SAMPLE_WORDS = 1000
 """The sample in which different words are counted, so that collections of any size compare."""
 
@@ -69,6 +71,7 @@ def measure_vocabulary(texts: Iterable[str]) -> Vocabulary:
     """
     from nltk.stem.snowball import SnowballStemmer
 
+    check_list(texts=texts)
     counts = Counter(word for text in texts for word in split_words(text))
     stem = SnowballStemmer("english").stem
     return Vocabulary(
@@ -96,6 +99,7 @@ def find_common_patterns(texts: Iterable[str], top_k: int = 20) -> CommonPattern
 
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")
+    check_list(texts=texts)
     documents = [split_words(text) for text in texts]
     pairs = BigramCollocationFinder.from_documents(documents)
     words = Counter({word: n for word, n in pairs.word_fd.items() if _is_content(word)})

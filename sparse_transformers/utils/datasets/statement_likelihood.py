@@ -16,6 +16,7 @@ from sparse_transformers.utils.datasets.statement_kinds import (
     slot_words,
     sort_of,
 )
+from sparse_transformers.utils.texts import check_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ def statement_likelihood(words: Sequence[str]) -> StatementLikelihood:
     Raises:
         ValueError: no statement begins with these words.
     """
+    check_list(words=words)
     prefixes = np.zeros((len(STATEMENT_KINDS), len(words)))
     for way in _ways():
         prefixes[way.kind] += way.share * _prefix_probabilities(words, way.parts, way.pools)

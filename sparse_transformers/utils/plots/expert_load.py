@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from sparse_transformers.utils.metrics.experts.load import load_fractions
 from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, finish, new_axes
+from sparse_transformers.utils.texts import check_list
 
 MOST_NUMBERED_EXPERTS = 16
 """More numbers on an axis, or in the cells of a table, are illegible."""
@@ -88,6 +89,8 @@ def plot_routing_scores(
         ValueError: shapes do not fit, or there is no word.
     """
     import seaborn as sns  # slow to import
+
+    check_list(words=words)
 
     scores, is_chosen = np.asarray(probabilities, dtype=float), np.asarray(chosen, dtype=bool)
     if scores.ndim != 2 or scores.size == 0 or len(scores) != len(words):

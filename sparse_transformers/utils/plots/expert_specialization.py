@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sparse_transformers.utils.plots.base import plot_dots, plot_table
 from sparse_transformers.utils.plots.expert_load import MOST_NUMBERED_EXPERTS, variant_colors
 from sparse_transformers.utils.plots.style import finish
+from sparse_transformers.utils.texts import check_list
 
 
 def plot_specialization(
@@ -72,6 +73,7 @@ def plot_expert_similarity(
     Raises:
         ValueError: `similarity` is not square, or holds no number, or has not a name for each row.
     """
+    check_list(names=names)
     table = np.asarray(similarity, dtype=float)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or not np.isfinite(table).any():
         raise ValueError(

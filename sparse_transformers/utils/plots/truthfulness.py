@@ -18,6 +18,7 @@ from sparse_transformers.utils.plots.style import (
     legend_below,
     new_axes,
 )
+from sparse_transformers.utils.texts import check_list
 
 NO_MARKER = ""
 UNIT_LIMITS = (-0.01, 1.01)
@@ -77,6 +78,7 @@ def plot_confusion_matrix(
     Raises:
         ValueError: `counts` is empty, is not square, or has not a row for each label.
     """
+    check_list(labels=labels)
     matrix = np.asarray(counts)
     if matrix.shape != (len(labels), len(labels)):
         raise ValueError(

@@ -101,7 +101,7 @@ def test_plots_go_where_they_are_told():
     _, axes = plt.subplots(1, 2)
     drawn = [
         plot_expert_load({"a": [1.0]}, title="0", ax=axes[0]),
-        plot_routing_scores(PROBABILITIES, "abc", CHOSEN, title="1", ax=axes[1]),
+        plot_routing_scores(PROBABILITIES, ["a", "b", "c"], CHOSEN, title="1", ax=axes[1]),
     ]
     assert drawn == list(axes)
     assert [ax.get_title() for ax in axes] == ["0", "1"]
