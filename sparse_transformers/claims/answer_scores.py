@@ -69,17 +69,17 @@ def answer_log_probabilities(
         utf8(f"{before} {answer}", "questions and answers")
         for before, answer in zip(prompts, answers, strict=True)
     ]
-    n_prompt = torch.tensor([len(before.encode()) for before in prompts])
-    n_bytes = torch.tensor([len(text) for text in texts])
+    n_prompt = torch.tensor([len(before.encode()) for before in prompts], device="cpu")
+    n_bytes = torch.tensor([len(text) for text in texts], device="cpu")
     device = next(model.parameters()).device
-    scores = torch.empty(len(texts), dtype=torch.float64)
+    scores = torch.empty(len(texts), dtype=torch.float64, device="cpu")
     with evaluation_mode(model):
         for rows in n_bytes.argsort().split(batch_size):
             ids, _ = pad_tokens([list(texts[row]) for row in rows], int(n_bytes[rows].max()))
             # A causal model does not attend to the padding, which follows all scored bytes.
             log_probs = model(ids[:, :-1].to(device)).float().log_softmax(-1).cpu()
             of_bytes = log_probs.gather(-1, ids[:, 1:, None])[..., 0].double()
-            position = torch.arange(1, ids.shape[1])
+            position = torch.arange(1, ids.shape[1], device="cpu")
             is_answer = (position >= n_prompt[rows, None]) & (position < n_bytes[rows, None])
             scores[rows] = (of_bytes * is_answer).sum(1)
     return scores

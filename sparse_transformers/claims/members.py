@@ -209,5 +209,5 @@ def _seed(config: ClaimClassifierConfig, fold: int) -> int:
 def _short_rows_first(rows: Batch) -> Int[Tensor, "rows"]:
     """The order of length, in which rows of one batch need little padding."""
     if rows.attention_mask is None:
-        return torch.arange(len(rows))
+        return torch.arange(len(rows), device=rows.targets.device)
     return rows.attention_mask.sum(1).argsort(stable=True)

@@ -225,5 +225,5 @@ def load_tokenizer(folder: str | Path) -> TextTokenizer:
     path = Path(folder) / TOKENIZER_FILE
     try:
         return tokenizer_from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} holds no tokenizer: {error}") from error

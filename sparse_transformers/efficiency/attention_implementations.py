@@ -152,7 +152,8 @@ class AttentionWorkload(Workload):
         generator = torch.Generator().manual_seed(seed)
         shape = (1, seq_len, n_heads, head_dim)
         query, key, value, grad_output = (
-            torch.randn(shape, generator=generator).to(device).transpose(1, 2) for _ in range(4)
+            torch.randn(shape, generator=generator, device="cpu").to(device).transpose(1, 2)
+            for _ in range(4)
         )
         if direction == "forward_backward":
             for x in (query, key, value):

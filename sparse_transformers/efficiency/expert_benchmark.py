@@ -99,7 +99,8 @@ class ExpertWorkload(Workload):
         """Standard normal tokens, and weights that keep their size; the same on every device."""
         generator = torch.Generator().manual_seed(seed)
         hidden, grad_output = (
-            torch.randn(batch, seq_len, d_model, generator=generator).to(device) for _ in range(2)
+            torch.randn(batch, seq_len, d_model, generator=generator, device="cpu").to(device)
+            for _ in range(2)
         )
         hidden.requires_grad_(direction == "forward_backward")
         shapes = {
@@ -113,7 +114,8 @@ class ExpertWorkload(Workload):
         weights = {}
         for name, shape in shapes.items():
             n_inputs = d_ff if name == "down" else d_model
-            weights[name] = (torch.randn(shape, generator=generator) / n_inputs**0.5).to(device)
+            drawn = torch.randn(shape, generator=generator, device="cpu")
+            weights[name] = (drawn / n_inputs**0.5).to(device)
         return cls(weights, top_k, hidden, grad_output, direction)
 
     def case(self, name: str) -> dict[str, Any]:

@@ -198,14 +198,14 @@ def _choose_cuts(seq_len: int, n_probes: int, generator: torch.Generator) -> lis
     cuts = list(range(1, seq_len))
     if len(cuts) <= n_probes:
         return cuts
-    between = 1 + torch.randperm(len(cuts) - 2, generator=generator)
+    between = 1 + torch.randperm(len(cuts) - 2, generator=generator, device="cpu")
     order = [len(cuts) - 1, 0, *between.tolist()]
     return sorted(cuts[index] for index in order[:n_probes])
 
 
 def _different_ids(input_ids: Tensor, vocab_size: int, generator: torch.Generator) -> Tensor:
     """Random ids, each different from the one it replaces."""
-    shift = torch.randint(1, vocab_size, input_ids.shape, generator=generator)
+    shift = torch.randint(1, vocab_size, input_ids.shape, generator=generator, device="cpu")
     return ((input_ids.long() + shift.to(input_ids.device)) % vocab_size).to(input_ids.dtype)
 
 

@@ -49,8 +49,10 @@ def evaluate_rule(rule: PositionRule, query: Positions, key: Positions) -> Tenso
             "comparisons of two, in place of and, or, not, if and a < b < c, and tensor operations "
             "in place of those on one number"
         ) from error
-    allowed = torch.as_tensor(answer) if isinstance(answer, bool | Tensor | np.ndarray) else None
-    pairs = torch.broadcast_shapes(torch.as_tensor(query).shape, torch.as_tensor(key).shape)
+    allowed = answer if isinstance(answer, Tensor) else None
+    if isinstance(answer, bool | np.ndarray):
+        allowed = torch.as_tensor(answer, device="cpu")
+    pairs = torch.broadcast_shapes(np.shape(query), np.shape(key))
     if allowed is None or allowed.dtype != torch.bool or not _fits(allowed.shape, pairs):
         found = repr(answer) if allowed is None else f"{allowed.dtype} {tuple(allowed.shape)}"
         raise ValueError(

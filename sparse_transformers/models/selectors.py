@@ -232,5 +232,5 @@ def _last_candidate(pattern: AttentionPattern, queries: Tensor, k_len: int) -> i
             ranges = pattern.to("cpu").candidate_keys(first, last, k_len)
     if ranges is None:
         return k_len
-    stops = [int(torch.as_tensor(stop).max()) for _, stop in ranges]
+    stops = [int(stop.max() if isinstance(stop, Tensor) else stop) for _, stop in ranges]
     return max(1, min(k_len, max(stops, default=1)))

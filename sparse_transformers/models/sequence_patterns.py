@@ -123,7 +123,10 @@ class Shifted(AttentionPattern):
     def allows(self, query: Positions, key: Positions) -> Any:
         inside = (query >= self.offset) & (key >= self.offset)
         query, key = (
-            torch.as_tensor(position).sub(self.offset).clamp(min=0) for position in (query, key)
+            torch.clamp(position - self.offset, min=0)
+            if isinstance(position, Tensor)
+            else max(0, position - self.offset)
+            for position in (query, key)
         )
         return self.pattern.allows(query, key) & inside
 

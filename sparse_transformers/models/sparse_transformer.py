@@ -326,7 +326,11 @@ class SparseTransformer(nn.Module):
             ValueError: A file is damaged, or the weights are not those of the configuration; the
                 message names the missing, unexpected and reshaped tensors.
         """
-        model = cls(SparseTransformerConfig.from_dict(read_config(folder)))
+        values = read_config(folder)
+        try:
+            model = cls(SparseTransformerConfig.from_dict(values))
+        except ValueError as error:
+            raise ValueError(f"{folder} holds no model that can be made: {error}") from error
         load_weights(folder, model)
         return model.eval()
 

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -94,8 +93,10 @@ def load_state(folder: Path) -> dict[str, Any]:
     path = folder / STATE_FILE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"{path} is not a complete trainer state: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # a file of another kind ends the unpickling in any way, as KeyError
+        raise ValueError(f"{path} is not a complete trainer state: {error!r}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path} must hold a trainer state, got a {type(state).__name__}")
     return state

@@ -82,7 +82,8 @@ class ClassificationTask:
         n_train = len(self.train)
         places = range(pool * n_rows, (pool + 1) * n_rows)
         return torch.tensor(
-            [_epoch_order(n_train, seed, place // n_train)[place % n_train] for place in places]
+            [_epoch_order(n_train, seed, place // n_train)[place % n_train] for place in places],
+            device=self.train.targets.device,
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:

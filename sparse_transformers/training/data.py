@@ -135,7 +135,8 @@ class ByteCorpus:
         """
         n_windows = min(max_windows, (len(self.valid) - 1) // seq_len)
         last_start = len(self.valid) - seq_len - 1
-        starts = torch.arange(n_windows) * last_start // max(n_windows - 1, 1)
+        starts = torch.arange(n_windows, device=self.valid.device) * last_start
+        starts = starts // max(n_windows - 1, 1)
         return _cut_windows(self.valid, starts, seq_len)
 
     def sha256(self) -> str:
@@ -144,10 +145,11 @@ class ByteCorpus:
 
 
 def _as_tensor(content: bytes) -> UInt8[Tensor, "length"]:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)  # a tensor needs a writable copy
+    # A tensor needs a writable copy. NumPy makes it on the CPU, whatever the default device is.
+    return torch.from_numpy(np.frombuffer(bytearray(content), dtype=np.uint8))
 
 
 def _cut_windows(
     content: UInt8[Tensor, "length"], starts: Int[Tensor, "windows"], seq_len: int
 ) -> UInt8[Tensor, "windows {seq_len}+1"]:
-    return content[starts[:, None] + torch.arange(seq_len + 1)]
+    return content[starts[:, None] + torch.arange(seq_len + 1, device=starts.device)]

@@ -43,13 +43,11 @@ def read_metrics(path: str | Path) -> list[Row]:
         ValueError: another line is no row of metrics.
     """
     rows = []
-    lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+    *lines, _ = Path(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
-        if not line.endswith("\n"):
-            continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: no row of metrics: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             raise ValueError(f"{path}, line {number}: a row of metrics must have a step")

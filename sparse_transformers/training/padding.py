@@ -16,13 +16,14 @@ def pad_tokens(
     """Rows of tokens as one tensor, cut to `max_tokens`, padded on the right to the longest.
 
     Returns:
-        The token ids, and the attention mask: True on real tokens, False on padding.
+        The token ids, and the attention mask: True on real tokens, False on padding. Both are on
+        the CPU.
     """
     longest = min(max_tokens, max(map(len, rows), default=1))
-    ids = torch.full((len(rows), longest), PADDING)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    ids = torch.full((len(rows), longest), PADDING, device="cpu")
+    mask = torch.zeros_like(ids, dtype=torch.bool)
     for nth, row in enumerate(rows):
-        tokens = torch.tensor(row[:longest])
+        tokens = torch.tensor(row[:longest], device="cpu")
         ids[nth, : len(tokens)] = tokens
         mask[nth, : len(tokens)] = True
     return ids, mask

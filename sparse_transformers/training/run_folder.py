@@ -1,6 +1,6 @@
 """The files of a run, in one folder.
 
-.lock            there while a run writes into the folder
+.lock            locked while a run writes into the folder
 run.json         settings of training, task and model, and the environment
 metrics.jsonl    one row per logged step and per validation
 best/, last/     checkpoints: config.json and model.safetensors; last/ also trainer_state.pt
@@ -57,32 +57,40 @@ class RunFolder:
         Raises:
             OSError: the folder cannot be written to, or already holds a run.
         """
-        if recover_checkpoint(self.last):
-            raise FileExistsError(
-                f"{self.path} already holds a run: resume it, or choose another folder"
-            )
         about = {**self.settings, "environment": environment()}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire()
-            atomic_write_text(self.path / "run.json", json.dumps(about, indent=2) + "\n")
+            holds_run = recover_checkpoint(self.last)
+            if not holds_run:
+                atomic_write_text(self.path / "run.json", json.dumps(about, indent=2) + "\n")
+        except BlockingIOError:
+            raise
         except OSError as error:
-            if isinstance(error, BlockingIOError):
-                raise
             raise OSError(f"the output folder {self.path} must be writable: {error}") from error
+        if holds_run:
+            raise FileExistsError(
+                f"{self.path} already holds a run: resume it, or choose another folder"
+            )
 
     def _acquire(self) -> None:
-        """Keep other runs out of the folder. The system frees it when the process ends."""
+        """Keep other runs out of the folder. The system frees it when the process ends.
+
+        It comes before everything that changes the folder: what looks like an interrupted
+        replacement of a checkpoint may be one that another run is just at.
+        """
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise BlockingIOError(f"{self.path} is in use by another run that writes it") from error
 
     def release(self) -> None:
-        """Let other runs use the folder."""
-        if self._lock.is_locked:
-            self._lock.release()
-            (self.path / LOCK_FILE).unlink(missing_ok=True)
+        """Let other runs use the folder.
+
+        The file stays: one that is deleted could still be locked by a run that has just opened it,
+        and a third run would lock a new one.
+        """
+        self._lock.release()
 
     def save_last(self, model: SavableModel, state: dict[str, Any]) -> None:
         """Write the checkpoint that a resumed run starts from."""
@@ -100,11 +108,12 @@ class RunFolder:
             BlockingIOError: another run writes into the folder.
             ValueError: the checkpoint is damaged, or belongs to a run with other settings.
         """
+        if self.path.is_dir():
+            self._acquire()
         if not recover_checkpoint(self.last):
             raise FileNotFoundError(
                 f"{self.path} holds no checkpoint to resume from: start the run without resuming"
             )
-        self._acquire()
         recover_checkpoint(self.best)
         state = load_state(self.last)
         missing = {"settings", "optimizer", "progress"} - set(state)

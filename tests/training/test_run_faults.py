@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import textwrap
 import pytest
 import torch
 
+from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.training import run_folder
 from sparse_transformers.training.checkpoint import load_state
 from sparse_transformers.training.config import TrainingConfig
@@ -122,9 +124,35 @@ def test_a_folder_belongs_to_one_run_at_a_time(make_model, byte_task, tmp_path):
 
     result = trainer(make_model(), Meddling(), tmp_path / "run").train()
     assert result.steps == 4
-    assert not (tmp_path / "run" / run_folder.LOCK_FILE).exists()
     resumed = trainer(make_model(), byte_task, tmp_path / "run").train(resume=True)
     assert resumed.steps == 4
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_refused_run_changes_nothing_in_the_folder(make_model, byte_task, tmp_path, resume):
+    """Another run is just replacing its checkpoint: the old one has the name "outdated"."""
+    trainer(make_model(), byte_task, tmp_path / "run").train()
+    other = run_folder.RunFolder(tmp_path / "run", {})
+    other._acquire()
+    (tmp_path / "run" / "last").rename(tmp_path / "run" / ".last.outdated")
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    with pytest.raises(BlockingIOError):
+        trainer(make_model(), byte_task, tmp_path / "run").train(resume=resume)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+    other.release()
+    assert trainer(make_model(), byte_task, tmp_path / "run").train(resume=True).steps == 4
+
+
+def test_a_released_folder_is_locked_by_one_run_only(tmp_path):
+    first, second, third = (run_folder.RunFolder(tmp_path / "run", {}) for _ in range(3))
+    first.create()
+    opened = os.open(tmp_path / "run" / run_folder.LOCK_FILE, os.O_RDWR)  # by a second run
+    first.release()
+    second.create()
+    assert os.path.samestat(os.fstat(opened), (tmp_path / "run" / run_folder.LOCK_FILE).stat())
+    os.close(opened)
+    with pytest.raises(BlockingIOError):
+        third.create()
 
 
 def test_a_killed_run_leaves_no_lock(tmp_path):
@@ -141,6 +169,31 @@ def test_a_killed_run_leaves_no_lock(tmp_path):
     again = run_folder.RunFolder(tmp_path / "run", {})
     again.create()
     again.release()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a text", b"\x80\x02N.", b"PK\x05\x06" + bytes(18), bytes(range(256)), b"cos\nsystem\n."],
+)
+def test_any_other_file_is_no_trainer_state(tmp_path, content):
+    (tmp_path / "trainer_state.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"trainer_state\.pt (is not a complete|must hold a)"):
+        load_state(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"", b"[" * 100_000, b"3"])
+def test_a_line_that_is_no_metrics_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
+        read_metrics(path)
+
+
+@pytest.mark.parametrize("config", ["[" * 100_000, '{"colour": "red"}', '{"d_model": 7}'])
+def test_a_foreign_config_is_named(tmp_path, config):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        SparseTransformer.from_pretrained(tmp_path)
 
 
 def test_a_result_reads_in_one_line(make_model, byte_task):

@@ -202,6 +202,7 @@ def test_run_leaves_its_files_and_no_others(make_model, byte_task, tmp_path):
     Trainer(make_model(), byte_task, config(), tmp_path / "run").train()
     files = {path.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("*.*")}
     assert files == {
+        ".lock",
         "run.json",
         "metrics.jsonl",
         "training.png",

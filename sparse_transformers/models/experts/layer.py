@@ -244,7 +244,7 @@ def expert_loss(outputs: Mapping[str, MoEOutput]) -> Float[Tensor, ""]:
         outputs: The outputs of the layers, as `record_experts` gives them.
     """
     if not outputs:
-        return torch.zeros(())
+        return torch.zeros((), device="cpu")  # a single number goes with every device
     return torch.stack([output.loss for output in outputs.values()]).mean()
 
 

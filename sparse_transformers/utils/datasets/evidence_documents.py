@@ -121,15 +121,17 @@ def make_documents(
     _check(seq_len, n_facts, n_claims)
 
     def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
+        return torch.rand(*shape, generator=generator, device=generator.device)
 
     def whole(low: int, high: int, *shape: int) -> Tensor:
-        return torch.randint(low, high, shape, generator=generator)
+        return torch.randint(low, high, shape, generator=generator, device=generator.device)
 
     # Of n exponential clocks, each running as fast as its weight, the first to ring are a draw
     # without replacement.
     n_slots = seq_len // 2
-    weight = torch.ones(n_slots) if placement == "uniform" else 1 / torch.arange(n_slots, 0, -1.0)
+    weight = torch.ones(n_slots, device=generator.device)
+    if placement == "near":
+        weight = 1 / torch.arange(n_slots, 0, -1.0, device=generator.device)
     clocks = -random(n_documents, n_slots).clamp(min=1e-12).log() / weight
     places = 2 * clocks.argsort(1)[:, :n_facts]
     names = random(n_documents, len(NAMES)).argsort(1)[:, :n_facts]
@@ -146,7 +148,7 @@ def make_documents(
     any_other = (true_cities + whole(1, len(CITIES), n_documents, n_claims)) % len(CITIES)
     other_cities = cities.gather(1, other_fact).where(is_other.any(-1), any_other)
     is_true = whole(0, 2, n_documents, n_claims).bool()
-    name_positions = seq_len + CLAIM_LENGTH * torch.arange(n_claims) + 1
+    name_positions = seq_len + CLAIM_LENGTH * torch.arange(n_claims, device=generator.device) + 1
     input_ids[:, name_positions - 1] = VOCABULARY.index(QUESTION)
     input_ids[:, name_positions] = FIRST_NAME + names.gather(1, claimed)
     input_ids[:, name_positions + 1] = FIRST_CITY + torch.where(is_true, true_cities, other_cities)

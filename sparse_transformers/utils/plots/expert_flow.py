@@ -5,14 +5,14 @@
 
 import html
 from collections.abc import Mapping
-from itertools import cycle, pairwise
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.plots.style import COLORS, TEXT_SIZE, new_axes
+from sparse_transformers.utils.plots.style import COLORS, REFERENCE_COLOR, TEXT_SIZE, new_axes
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -74,8 +74,8 @@ def plot_token_flow(
 ) -> Axes:
     """Draw the stages as columns; the width of a line is the share of the tokens that take it.
 
-    A line has the colour of the node it comes from. Experts stand in an order that has few lines
-    cross.
+    A line has the colour of the expert it comes from, or goes to from a class; an expert has the
+    same colour in every layer. Experts stand in an order that has few lines cross.
 
     Args:
         graph: as `token_flow_graph` makes it.
@@ -92,12 +92,7 @@ def plot_token_flow(
         for place, nodes in enumerate(columns.values())
         for row, node in enumerate(nodes)
     }
-    colors = {
-        node: color
-        for nodes in columns.values()
-        for node, color in zip(nodes, cycle(COLORS), strict=False)
-    }
-
+    colors = _colors(graph)
     shares = {(source, target): share for source, target, share in graph.edges(data="share")}
     drawn = {edge: share for edge, share in shares.items() if share >= min_share}
     lines = nx.draw_networkx_edges(
@@ -105,7 +100,7 @@ def plot_token_flow(
         positions,
         edgelist=list(drawn),
         width=[WIDEST_POINTS * share / max(shares.values()) for share in drawn.values()],
-        edge_color=[colors[source] for source, _ in drawn],
+        edge_color=[colors[_expert_of(edge)] for edge in drawn],
         arrows=False,
         ax=ax,
     )
@@ -147,7 +142,7 @@ def token_flow_page(graph: "DiGraph", title: str) -> str:
     import plotly.graph_objects as go
 
     places = {node: place for place, node in enumerate(graph)}
-    colors = [color for _, color in zip(graph, cycle(COLORS), strict=False)]
+    colors = _colors(graph)
     sources, targets, shares = zip(*graph.edges(data="share"), strict=True)
     flows = go.Sankey(
         node={
@@ -155,7 +150,7 @@ def token_flow_page(graph: "DiGraph", title: str) -> str:
                 html.escape(f"{stage}: {label}", quote=False)
                 for (stage, _), label in graph.nodes(data="label")
             ],
-            "color": colors,
+            "color": list(colors.values()),
             "pad": 14,
             "thickness": 16,
         },
@@ -163,16 +158,71 @@ def token_flow_page(graph: "DiGraph", title: str) -> str:
             "source": [places[source] for source in sources],
             "target": [places[target] for target in targets],
             "value": shares,
-            "color": [_translucent(colors[places[source]]) for source in sources],
+            "color": [_translucent(colors[_expert_of(edge)]) for edge in graph.edges],
         },
         valueformat=".1%",
     )
     heading = html.escape(title, quote=False)
-    figure = go.Figure(flows, {"title": {"text": heading}, "font": {"size": 13}})
-    page: str = figure.to_html(
-        include_plotlyjs=True, include_mathjax=False, div_id="flows", config={"displaylogo": False}
+    margins = {"l": 8, "r": 8, "t": 8, "b": 8}
+    figure = go.Figure(flows, {"font": {"size": 12}, "margin": margins})
+    diagram: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        include_mathjax=False,
+        div_id="flows",
+        default_width="100%",
+        default_height="100%",
+        config={"displaylogo": False, "responsive": True},
     )
-    return page.replace("</head>", f"<title>{heading}</title></head>", 1)
+    return PAGE.format(heading=heading, diagram=diagram)
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{heading}</title>
+<style>
+html, body {{ height: 100%; margin: 0; }}
+body {{ display: flex; flex-direction: column; font: 15px/1.4 sans-serif; }}
+header {{ padding: 8px 12px 0; }}
+h1 {{ font-size: 18px; margin: 0 0 4px; }}
+p {{ margin: 0; }}
+main {{ flex: 1; min-height: 420px; position: relative; overflow: hidden; }}
+main > div {{ position: absolute; inset: 0; }}
+</style>
+</head>
+<body>
+<header>
+<h1>{heading}</h1>
+<p>Each column is a layer, each band a group of tokens on the way from one expert to the next; the
+wider it is, the more tokens take it. A band has the colour of the expert it comes from, or goes to
+from the first column; an expert has the same colour in every layer. Point at a band to read its
+share of the tokens; drag a block to move it.</p>
+</header>
+<main>{diagram}</main>
+</body>
+</html>
+"""
+
+
+def _colors(graph: "DiGraph") -> dict[Node, str]:
+    """The colour of each node: of an expert by its number, of all others a neutral one."""
+    return {
+        node: COLORS[node[1] % len(COLORS)] if _is_expert(node) else REFERENCE_COLOR
+        for node in graph
+    }
+
+
+def _expert_of(edge: tuple[Node, Node]) -> Node:
+    """The expert that an edge comes from, or the node that it goes to from a class."""
+    source, target = edge
+    return source if _is_expert(source) else target
+
+
+def _is_expert(node: Node) -> TypeGuard[tuple[str, int]]:
+    return isinstance(node[1], int) and node[1] >= 0
 
 
 def _columns(graph: "DiGraph") -> dict[str, list[Node]]:

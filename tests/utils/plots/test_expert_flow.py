@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from sparse_transformers.utils.plots.expert_flow import plot_token_flow, token_flow_graph
+from sparse_transformers.utils.plots.style import REFERENCE_COLOR
 
 KINDS = ["fact", "fact", "fact", "opinion"]
 STAGES = {"kind": KINDS, "layer 0": [1, 1, 0, 0], "layer 2": [3, -1, 3, 3]}
@@ -100,7 +101,7 @@ def test_labels_are_drawn_as_they_are():
     assert "$\\frac$  50%" in [text.get_text() for text in ax.texts]
 
 
-def test_line_has_the_colour_of_the_node_it_comes_from():
+def test_line_has_the_colour_of_the_expert_it_comes_from_or_goes_to():
     graph = token_flow_graph(STAGES)
     ax = plot_token_flow(graph)
     frames = {
@@ -108,7 +109,10 @@ def test_line_has_the_colour_of_the_node_it_comes_from():
     }
     (lines,) = ax.collections
     for segment, color in zip(lines.get_segments(), lines.get_colors(), strict=True):
-        assert frames[tuple(segment[0].tolist())] == to_hex(color)
+        start, end = (frames[tuple(place.tolist())] for place in segment[[0, -1]])
+        neutral = to_hex(REFERENCE_COLOR)
+        assert to_hex(color) == (end if start == neutral else start)
+        assert to_hex(color) != neutral
 
 
 def test_experts_stand_beside_those_they_get_their_tokens_from():

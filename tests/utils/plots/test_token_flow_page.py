@@ -60,14 +60,32 @@ def test_page_holds_the_flows(page):
     assert flows["link"]["target"] == [1, 2]
     assert flows["link"]["value"] == [0.75, 0.25]
     assert len(set(flows["node"]["color"])) == 3
-    assert flows["link"]["color"] == ["rgba(0, 114, 178, 0.45)"] * 2
+    of_experts = ["rgba(0, 114, 178, 0.45)", "rgba(213, 94, 0, 0.45)"]
+    assert flows["link"]["color"] == of_experts
 
 
 def test_texts_are_shown_as_they_are(page):
-    (flows,), layout = drawing_of(page)
+    (flows,), _ = drawing_of(page)
     assert flows["node"]["label"][0] == "kind: &lt;unk&gt; &amp; more"
-    assert layout["title"]["text"] == "Where &lt;it&gt; goes &lt;/script&gt;"
+    assert "<h1>Where &lt;it&gt; goes &lt;/script&gt;</h1>" in page
     assert Page(page).title == "Where <it> goes </script>"
+
+
+def test_an_expert_has_the_same_colour_in_every_layer():
+    stages = {"kind": ["a", "a", "b"], "layer 0": [2, 1, 2], "layer 1": [1, 2, -1]}
+    graph = token_flow_graph(stages)
+    (flows,), _ = drawing_of(token_flow_page(graph, TITLE))
+    colors = dict(zip(flows["node"]["label"], flows["node"]["color"], strict=True))
+    assert colors["layer 0: expert 2"] == colors["layer 1: expert 2"]
+    assert colors["layer 0: expert 1"] != colors["layer 0: expert 2"]
+    neutral = {colors["kind: a"], colors["kind: b"], colors["layer 1: no expert"]}
+    assert len(neutral) == 1
+
+
+def test_page_fits_a_narrow_window_and_explains_itself(page):
+    assert 'name="viewport" content="width=device-width' in page
+    assert "Each column is a layer" in page
+    assert '"responsive": true' in page
 
 
 def test_same_flows_make_the_same_page(page):
