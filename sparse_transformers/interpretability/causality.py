@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from sparse_transformers.models.checks import check_is_ids
+from sparse_transformers.models.checks import check_is_ids, check_seed
 from sparse_transformers.models.evaluation_mode import evaluation_mode
 from sparse_transformers.utils.html_tables import html_table
 
@@ -126,7 +126,7 @@ def find_future_leak(
     if tolerance < 0:
         raise ValueError(f"tolerance must not be negative, got {tolerance}")
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(check_seed(seed))
     seq_len = input_ids.shape[1]
     cuts = _choose_cuts(seq_len, n_probes, generator)
     leaks: list[_Leak] = []

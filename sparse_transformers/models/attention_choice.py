@@ -17,6 +17,7 @@ from operator import and_, or_
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from sparse_transformers.models.attention_patterns import PATTERNS, make_pattern
 from sparse_transformers.models.pattern_base import (
@@ -24,6 +25,7 @@ from sparse_transformers.models.pattern_base import (
     Complement,
     Intersection,
     PerHead,
+    PerSequence,
     Union,
     same_rule,
 )
@@ -118,6 +120,17 @@ def describe_pattern(pattern: AttentionPattern) -> dict[str, Any]:
         return {"not": describe_pattern(pattern.pattern)}
     if isinstance(pattern, PerHead):
         return {"per_head": tuple(map(describe_pattern, pattern.patterns))}
+    if isinstance(pattern, PerSequence):
+        raise ValueError(
+            f"a pattern for each sequence belongs to one batch and cannot be saved: give it to the "
+            f"model's call as pattern=, got {pattern!r}"
+        )
+    for option, value in vars(pattern).items():
+        if isinstance(value, Tensor | np.ndarray):
+            raise ValueError(
+                f"a pattern that holds a tensor cannot be saved: give it to the model's call as "
+                f"pattern=, got {option} of {type(pattern).__name__}"
+            )
     names = [name for name, made in PATTERNS.items() if made is type(pattern)]
     if not names:
         raise ValueError(

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
+from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.rule_values import PositionRule, Ranges, evaluate_rule, on_device
 
 if TYPE_CHECKING:
@@ -255,8 +256,7 @@ def build_layout(
     Raises:
         ValueError: `block_size` is below 1.
     """
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, got {block_size}")
+    check_whole(1, block_size=block_size)
     with CPU:
         return _build(pattern, q_len, k_len, block_size)
 

@@ -35,6 +35,17 @@ def check_options(record: Any, least: int, *names: str) -> None:
         object.__setattr__(record, name, int(getattr(record, name)))
 
 
+def check_seed(seed: int) -> int:
+    """The seed as Python's whole number, which PyTorch's generators want.
+
+    Raises:
+        ValueError: It is no whole number, or takes more than 64 bits.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not -(2**63) <= seed < 2**64:
+        raise ValueError(f"seed must be a whole number of 64 bits, got {seed!r}")
+    return int(seed)
+
+
 def check_truth(**arguments: bool) -> None:
     """Raises a `ValueError` that names the first argument which is not True or False."""
     for name, value in arguments.items():

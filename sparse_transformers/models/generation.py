@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sparse_transformers.models.checks import check_types, check_whole
+from sparse_transformers.models.checks import check_seed, check_types, check_whole
 from sparse_transformers.models.ranking import argmax
 
 
@@ -86,7 +86,7 @@ def make_generator(seed: int | None, generator: torch.Generator | None) -> torch
     if seed is None:
         fresh.seed()
     else:
-        fresh.manual_seed(seed)
+        fresh.manual_seed(check_seed(seed))
     return fresh
 
 

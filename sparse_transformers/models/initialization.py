@@ -8,6 +8,7 @@ from threading import RLock
 import torch
 from torch import nn
 
+from sparse_transformers.models.checks import check_seed
 from sparse_transformers.models.experts.networks import Experts
 from sparse_transformers.models.feed_forward import ResidualProjection
 
@@ -24,6 +25,7 @@ def seeded_on_cpu(seed: int) -> Iterator[None]:
 
     One thread at a time, so that each gets the weights of its seed.
     """
+    seed = check_seed(seed)
     with _GENERATOR_IN_USE, torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield

@@ -26,6 +26,7 @@ from sparse_transformers.models.block_layout import (
     picture_or_none,
 )
 from sparse_transformers.models.byte_cache import ByteCache
+from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.rule_values import (
     Positions,
     Ranges,
@@ -37,6 +38,7 @@ from sparse_transformers.models.rule_values import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+from sparse_transformers.models.tracing import is_exporting
 
 logger = logging.getLogger(__name__)
 
@@ -183,8 +185,7 @@ class AttentionPattern(ABC):
         Every layer passes a token's own state on through its residual connection, so a token
         always reaches itself.
         """
-        if n_layers < 0:
-            raise ValueError(f"n_layers must be at least 0, got {n_layers}")
+        check_whole(0, n_layers=n_layers)
         check_lengths(seq_len, None)
         one_layer = self._sees(seq_len) | torch.eye(seq_len, dtype=torch.bool)
         reached = torch.eye(seq_len, dtype=torch.bool)
@@ -469,8 +470,8 @@ def same_rule(left: AttentionPattern, right: AttentionPattern) -> bool:
 def check_lengths(q_len: int, k_len: int | None) -> int:
     """Checks both lengths and returns `k_len`, or `q_len` if it is None."""
     k_len = q_len if k_len is None else k_len
-    if q_len < 1:
-        raise ValueError(f"q_len must be at least 1, got {q_len}")
+    if not is_exporting():  # there a length is a symbol
+        check_whole(1, q_len=q_len, k_len=k_len)
     if k_len < q_len:
         raise ValueError(f"k_len must be at least q_len ({q_len}), got {k_len}")
     return k_len

@@ -219,7 +219,11 @@ def test_flops_and_dense_scores_bound_the_memory_of_eager_attention():
             "dtype_bytes must be a whole number of at least 1, got 0",
         ),
         ((LocalWindow(4), 8, 4, 1), {"n_kv_heads": 3}, r"must divide n_heads \(4\), got 3"),
-        ((LocalWindow(4), 8, 1, 1), {"block_size": 0}, "block_size must be at least 1, got 0"),
+        (
+            (LocalWindow(4), 8, 1, 1),
+            {"block_size": 0},
+            "block_size must be a whole number of at least 1, got 0",
+        ),
         ((PerHead((Dense(), Dense())), 8, 3, 1), {}, r"PerHead \(2\), got 3"),
         ((PerSequence((Dense(), Dense())), 8, 1, 1), {}, "a cost is that of one sequence"),
     ],

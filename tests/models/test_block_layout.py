@@ -298,5 +298,5 @@ def test_equal_requests_share_one_layout():
 
 
 def test_block_size_below_one_is_refused():
-    with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="block_size must be a whole number of at least 1, got 0"):
         LocalWindow(4).layout(8, block_size=0)

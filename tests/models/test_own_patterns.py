@@ -78,11 +78,14 @@ def test_a_model_with_an_own_pattern_works_before_it_can_be_saved(tmp_path):
 
 def test_what_json_cannot_hold_is_not_saved():
     config = sp.SparseTransformerConfig(attention=sp.Documents([0, 1]))
-    with pytest.raises(ValueError, match="register_pattern"):
+    with pytest.raises(ValueError, match=r"holds a tensor cannot be saved.* got ids of Documents"):
         config.to_dict()
-    sp.register_pattern("documents")(sp.Documents)
-    with pytest.raises(ValueError, match="got Tensor as ids of Documents"):
-        sp.SparseTransformerConfig(attention=sp.Documents([0, 1])).to_dict()
+    several = sp.PerSequence([sp.Dense(), sp.Causal()])
+    with pytest.raises(ValueError, match="for each sequence belongs to one batch"):
+        sp.SparseTransformerConfig(attention=several).to_dict()
+    sp.register_pattern("powers")(Powers)
+    with pytest.raises(ValueError, match="got dict as base of Powers"):
+        sp.SparseTransformerConfig(attention=Powers({})).to_dict()
 
 
 def test_a_pattern_that_does_not_follow_from_its_options_is_not_saved():
@@ -371,6 +374,27 @@ def test_other_configurations_check_their_types_too():
             ValueError, match=r"must be (True or False|a whole number|a tuple), got '"
         ):
             make()
+
+
+def test_seeds_and_lengths_may_be_numbers_of_numpy_and_nothing_else():
+    config = sp.SparseTransformerConfig(d_model=16, n_heads=2, n_layers=1)
+    model = sp.SparseTransformer(config, seed=np.int64(3))
+    assert torch.equal(model(ids(1)), sp.SparseTransformer(config, seed=3)(ids(1)))
+    assert torch.equal(*(model.generate(ids(1), 3, seed=seed) for seed in (np.int64(2), 2)))
+    layout = sp.Strided(3).layout(np.int64(70), block_size=np.int64(16))
+    assert torch.equal(layout.columns, sp.Strided(3).layout(70, block_size=16).columns)
+    hash_router = {"name": "hash", "seed": "1"}
+    for use in (
+        lambda: sp.SparseTransformer(config, seed="3"),
+        lambda: model.generate(ids(1), 3, seed=2**64),
+        lambda: sp.find_future_leak(model, ids(1), seed=0.5),
+        lambda: sp.make_router(hash_router, d_model=8, num_experts=2, vocab_size=9),
+        lambda: sp.Dense().mask(8.0),
+        lambda: sp.Dense().layout(64, block_size=32.0),
+        lambda: sp.Dense().reach(8, "2"),
+    ):
+        with pytest.raises(ValueError, match="must be a whole number"):
+            use()
 
 
 @pytest.mark.unchecked_arrays

@@ -87,7 +87,7 @@ def test_allowed_pairs_of_a_long_window_follow_the_formula():
 
 @pytest.mark.parametrize("derived", ["mask", "allowed_pairs", "layout"])
 def test_impossible_lengths_are_named(derived):
-    with pytest.raises(ValueError, match="q_len must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="q_len must be a whole number of at least 1, got 0"):
         getattr(Causal(), derived)(0)
     with pytest.raises(ValueError, match=r"k_len must be at least q_len \(5\), got 4"):
         getattr(Causal(), derived)(5, 4)
@@ -180,7 +180,7 @@ def test_reach_of_a_causal_window_grows_by_its_size_less_one(n_layers):
 
 
 def test_reach_of_an_impossible_depth_or_length_is_refused():
-    with pytest.raises(ValueError, match="n_layers must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="n_layers must be a whole number of at least 0, got -1"):
         Causal().reach(8, -1)
-    with pytest.raises(ValueError, match="q_len must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="q_len must be a whole number of at least 1, got 0"):
         Causal().reach(0, 1)

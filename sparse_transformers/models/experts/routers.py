@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from sparse_transformers.models.checks import check_input_ids, check_number, check_whole
+from sparse_transformers.models.checks import check_input_ids, check_number, check_seed, check_whole
 from sparse_transformers.models.experts.losses import expected_load
 from sparse_transformers.models.experts.router import (
     Choice,
@@ -289,7 +289,7 @@ class HashRouter(TokenChoiceRouter):
     ) -> None:
         super().__init__(num_experts, top_k, capacity_factor=capacity_factor)
         check_whole(1, vocab_size=vocab_size)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(check_seed(seed))
         first = torch.randperm(vocab_size, generator=generator, device="cpu") % num_experts
         # The others are different experts, drawn by their distance to the first on a circle.
         draws = torch.rand(vocab_size, num_experts - 1, generator=generator, device="cpu")
