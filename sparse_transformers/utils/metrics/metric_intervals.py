@@ -37,7 +37,7 @@ def metric_limits(
     n_resamples: int = 999,
     seed: int = 0,
 ) -> dict[str, float]:
-    """`<name>_low` and `<name>_high` of each metric: Wilson's for shares of rows, else bootstrapped.
+    """`<name>_low` and `<name>_high` of each metric: Wilson's for shares, else bootstrapped.
 
     Shares of rows are the accuracies and, of two classes, precision, recall and their like. The
     bootstrap's interval of a score that is perfect on these rows has no width.
