@@ -203,7 +203,7 @@ def draw_close_up(study: ExpertStudy) -> Figure:
     is_shown = np.abs(bits) > 2 * np.array(study.close_up.errors_bits[-1])
     plot_table(
         bits.tolist(),
-        np.where(is_shown, np.char.mod("%.2f", bits), "").tolist(),
+        np.where(is_shown, np.char.mod("%.2f", bits.round(2) + 0.0), "").tolist(),  # no "-0.00"
         rows=[f"without {expert}" for expert in range(len(bits))],
         columns=study.close_up.kinds,
         title=f"Without one expert, a word costs up to {bits.max():.2f} bits more",

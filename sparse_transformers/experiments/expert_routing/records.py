@@ -259,4 +259,5 @@ def compare_with_frozen(study: ExpertStudy, layer: int) -> str:
     """Whether learning to route adds to what the first choice tells about the kind."""
     gain = difference(study.scores(BEYOND, layer), study.main_variant, FROZEN)
     more, less = "more informative than", "less informative than"
-    return compare("Learned routing", "frozen routing", gain, above=more, below=less)
+    sentence = compare("learned routing", "frozen routing", gain, above=more, below=less)
+    return sentence[0].upper() + sentence[1:]

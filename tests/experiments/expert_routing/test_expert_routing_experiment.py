@@ -381,8 +381,8 @@ def with_scores(study, score_of):
         (0.2, "Learned routing is more informative than frozen routing", "+0.200"),
         (-0.2, "Learned routing is less informative than frozen routing", "-0.200"),
         # above zero, but within what the seeds differ
-        (1e-5, "between Learned routing and frozen routing is not shown", "+0.000"),
-        (-1e-5, "between Learned routing and frozen routing is not shown", "-0.000"),
+        (1e-5, "between learned routing and frozen routing is not shown", "+0.000"),
+        (-1e-5, "between learned routing and frozen routing is not shown", "-0.000"),
     ],
 )
 def test_verdict_on_specialization_follows_from_the_numbers(study, gain, verdict, spelt):
@@ -547,7 +547,7 @@ def test_one_seed_shows_nothing(study):
         settings=dataclasses.replace(SMALL, n_seeds=1),
         runs=tuple(run for run in study.runs if run.seed == 3),
     )
-    assert "Learned routing and frozen routing is not shown" in findings(one)[0]
+    assert "learned routing and frozen routing is not shown" in findings(one)[0]
     for part in SECTION.parts:
         part.draw(one)
         assert part.describe(one)
