@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sparse_transformers.utils.html_tables import html_table
 from sparse_transformers.utils.metrics.experts.specialization import Specialization
 
 
@@ -54,7 +55,7 @@ class RoutedStatement:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RoutingDemonstration:
     """How a trained layer routes statements that were not in its training.
 
@@ -74,6 +75,22 @@ class RoutingDemonstration:
     routing_scores: tuple[tuple[float, ...], ...]
     load_balance_coefficient: float
     training: ExpertTraining
+
+    def __repr__(self) -> str:
+        return (
+            f"RoutingDemonstration({len(self.routing_results)} statements, "
+            f"{len(self.expert_loads)} experts, "
+            f"load balance coefficient {self.load_balance_coefficient:.2f})"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the load of each expert."""
+        total = sum(self.expert_loads)
+        rows = (
+            {"expert": expert, "tokens": load, "share": load / total}
+            for expert, load in enumerate(self.expert_loads)
+        )
+        return html_table(rows, caption=repr(self))
 
     def __str__(self) -> str:
         total = sum(self.expert_loads)

@@ -95,6 +95,12 @@ class ExpertRouterDemo:
         (router,) = (each for each in self.model.modules() if isinstance(each, TopKRouter))
         return ExpertRouter(self.num_experts, self.input_dim, self.top_k, router=router)
 
+    def __repr__(self) -> str:
+        return (
+            f"ExpertRouterDemo(input_dim={self.input_dim}, num_experts={self.num_experts}, "
+            f"top_k={self.top_k}, steps={self.steps}, seed={self.seed})"
+        )
+
     def demonstrate_routing(self, batch_size: int = 100) -> RoutingDemonstration:
         """Route the tokens of new statements with the trained router.
 

@@ -6,12 +6,13 @@ not, and the tile index. They are a model, which complements measurements and do
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sparse_transformers.models.block_layout import CPU_BLOCK_SIZE, BlockLayout
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.pattern_base import AttentionPattern, Causal, PerHead, PerSequence
 from sparse_transformers.models.rule_values import content_of
+from sparse_transformers.utils.html_tables import html_table
 
 FORWARD_MATRIX_PRODUCTS = 2
 """Scores, and weighted values."""
@@ -75,6 +76,13 @@ class AttentionCost:
     forward_bytes: int
     backward_bytes: int
     dense_score_bytes: int
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each count with its name."""
+        shares = ("fill", "density", "theoretical_speedup", "tile_speedup")
+        names = [*(field.name for field in fields(self)), *shares]
+        rows = ({"": name.replace("_", " "), "count": getattr(self, name)} for name in names)
+        return html_table(rows, caption="attention cost of one sequence")
 
     @property
     def fill(self) -> float:

@@ -8,7 +8,7 @@ still to come.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparse_transformers.models.checks import check_is_ids, check_seed
 from sparse_transformers.models.evaluation_mode import evaluation_mode
+from sparse_transformers.utils.html_tables import html_table
 
 FAR = 1e4
 """Times the usual difference: numbers that are meant as minus infinity lie beyond it."""
@@ -51,6 +52,10 @@ class LeakReport:
     largest_change: float
     n_probes: int
     n_cuts: int
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_table([asdict(self)], caption=str(self))
 
     def __str__(self) -> str:
         finding = "no leak of later tokens found"

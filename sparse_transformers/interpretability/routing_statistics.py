@@ -6,7 +6,7 @@ rate with the one by chance.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparse_transformers.models.experts.layer import MoEOutput
 from sparse_transformers.models.experts.routing import Routing
+from sparse_transformers.utils.html_tables import html_table
 from sparse_transformers.utils.metrics.experts.load import (
     coefficient_of_variation,
     dead_experts,
@@ -95,6 +96,23 @@ class RoutingStatistics:
 
     def __init__(self) -> None:
         self._layers: dict[str, _LayerSums] = {}
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._layers) or "nothing yet"
+        return f"RoutingStatistics({names})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the numbers of each layer."""
+        rows = [
+            {"layer": name}
+            | {
+                key.replace("_", " "): value
+                for key, value in asdict(layer).items()
+                if not isinstance(value, tuple)
+            }
+            for name, layer in self.compute().items()
+        ]
+        return html_table(rows, caption="routing, layer by layer")
 
     def update(self, outputs: "Mapping[str, MoEOutput | Routing]") -> None:
         """Adds one batch.

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool
@@ -342,7 +342,58 @@ class Complement(AttentionPattern):
 
 
 @dataclass(frozen=True)
-class PerHead(AttentionPattern):
+class _PerMember(AttentionPattern):
+    """A pattern of its own for every member of something: what heads and sequences share."""
+
+    patterns: tuple[AttentionPattern, ...]
+
+    member: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.patterns, AttentionPattern) or not isinstance(self.patterns, Iterable):
+            raise ValueError(f"patterns must be a sequence of patterns, got {self.patterns!r}")
+        object.__setattr__(self, "patterns", tuple(self.patterns))
+        if not self.patterns:
+            raise ValueError(f"patterns must hold one pattern for each {self.member}, got none")
+        for each in self.patterns:
+            # Sequences may have patterns for each head; all other nesting has no meaning.
+            nests = isinstance(each, _PerMember) and not (
+                isinstance(self, PerSequence) and isinstance(each, PerHead)
+            )
+            if not isinstance(each, AttentionPattern) or nests:
+                raise ValueError(f"patterns must be single attention patterns, got {each!r}")
+
+    def allows(self, query: Positions, key: Positions) -> Any:
+        raise self._has_several("rule")
+
+    def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "members *q_k"]:
+        return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
+
+    def layout(
+        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
+    ) -> BlockLayout:
+        raise self._has_several("layout")
+
+    def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
+        return sum(pattern.allowed_pairs(q_len, k_len) for pattern in self.patterns)
+
+    @property
+    def lookback(self) -> int | None:
+        bounds = [pattern.lookback for pattern in self.patterns]
+        return None if None in bounds else max(bound for bound in bounds if bound is not None)
+
+    def __invert__(self) -> AttentionPattern:
+        return type(self)(tuple(~pattern for pattern in self.patterns))
+
+    def _has_several(self, what: str) -> ValueError:
+        name = type(self).__name__
+        return ValueError(
+            f"{name} has one {what} for each {self.member}: use one of its `patterns`"
+        )
+
+
+@dataclass(frozen=True)
+class PerHead(_PerMember):
     """A pattern of its own for every attention head.
 
     `mask` and `allowed_pairs` cover all heads; `layout` and `allows` belong to the single patterns.
@@ -358,38 +409,14 @@ class PerHead(AttentionPattern):
         patterns: One pattern for each query head, each of them a single rule.
     """
 
-    patterns: tuple[AttentionPattern, ...]
-
-    def __post_init__(self) -> None:
-        _check_members(self, "head", refused=(PerHead, PerSequence))
-
-    def allows(self, query: Positions, key: Positions) -> Any:
-        raise ValueError("PerHead has one rule for each head: use one of its `patterns`")
-
-    def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "heads queries keys"]:
-        return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
-
-    def layout(
-        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
-    ) -> BlockLayout:
-        raise ValueError("PerHead has one layout for each head: use one of its `patterns`")
-
-    def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
-        return sum(pattern.allowed_pairs(q_len, k_len) for pattern in self.patterns)
-
-    @property
-    def lookback(self) -> int | None:
-        return _longest_lookback(self.patterns)
+    member = "head"
 
     def _sees(self, seq_len: int) -> Bool[Tensor, "positions positions"]:
         return self.mask(seq_len).any(0)
 
-    def __invert__(self) -> AttentionPattern:
-        return PerHead(tuple(~pattern for pattern in self.patterns))
-
 
 @dataclass(frozen=True)
-class PerSequence(AttentionPattern):
+class PerSequence(_PerMember):
     """A pattern of its own for every sequence of a batch, such as its documents or its prefix.
 
     `mask` and `allowed_pairs` cover all sequences; `layout`, `allows` and `reach` belong to the
@@ -410,10 +437,10 @@ class PerSequence(AttentionPattern):
         patterns: One pattern for each sequence; a `PerHead` among them makes all of them so.
     """
 
-    patterns: tuple[AttentionPattern, ...]
+    member = "sequence"
 
     def __post_init__(self) -> None:
-        _check_members(self, "sequence", refused=(PerSequence,))
+        super().__post_init__()
         heads = {len(each.patterns) for each in self.patterns if isinstance(each, PerHead)}
         if len(heads) > 1:
             raise ValueError(f"patterns must have as many heads as each other, got {sorted(heads)}")
@@ -424,29 +451,8 @@ class PerSequence(AttentionPattern):
             )
             object.__setattr__(self, "patterns", per_head)
 
-    def allows(self, query: Positions, key: Positions) -> Any:
-        raise ValueError("PerSequence has one rule for each sequence: use one of its `patterns`")
-
-    def mask(self, q_len: int, k_len: int | None = None) -> Bool[Tensor, "batch *heads_q_k"]:
-        return torch.stack([pattern.mask(q_len, k_len) for pattern in self.patterns])
-
-    def layout(
-        self, q_len: int, k_len: int | None = None, block_size: int = CPU_BLOCK_SIZE
-    ) -> BlockLayout:
-        raise ValueError("PerSequence has one layout for each sequence: use one of its `patterns`")
-
-    def allowed_pairs(self, q_len: int, k_len: int | None = None) -> int:
-        return sum(pattern.allowed_pairs(q_len, k_len) for pattern in self.patterns)
-
-    @property
-    def lookback(self) -> int | None:
-        return _longest_lookback(self.patterns)
-
     def reach(self, seq_len: int, n_layers: int) -> Bool[Tensor, "positions positions"]:
-        raise ValueError("PerSequence has a reach for each sequence: use one of its `patterns`")
-
-    def __invert__(self) -> AttentionPattern:
-        return PerSequence(tuple(~pattern for pattern in self.patterns))
+        raise self._has_several("reach")
 
 
 def members_of(
@@ -490,25 +496,6 @@ def _combine(
                 tuple(_combine(combination, *pair) for pair in zip(lefts, rights, strict=True))
             )
     return combination(left, right)
-
-
-def _check_members(
-    pattern: PerHead | PerSequence, what: str, refused: tuple[type[AttentionPattern], ...]
-) -> None:
-    """Makes the patterns a tuple, and sees to it that each of them can be a member."""
-    if isinstance(pattern.patterns, AttentionPattern) or not isinstance(pattern.patterns, Iterable):
-        raise ValueError(f"patterns must be a sequence of patterns, got {pattern.patterns!r}")
-    object.__setattr__(pattern, "patterns", tuple(pattern.patterns))
-    if not pattern.patterns:
-        raise ValueError(f"patterns must hold one pattern for each {what}, got none")
-    for each in pattern.patterns:
-        if not isinstance(each, AttentionPattern) or isinstance(each, refused):
-            raise ValueError(f"patterns must be single attention patterns, got {each!r}")
-
-
-def _longest_lookback(patterns: Iterable[AttentionPattern]) -> int | None:
-    bounds = [pattern.lookback for pattern in patterns]
-    return None if None in bounds else max(bound for bound in bounds if bound is not None)
 
 
 def _elementwise_max(a: Positions, b: Positions) -> Tensor:

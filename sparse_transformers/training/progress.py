@@ -6,6 +6,7 @@ from typing import Any
 
 from sparse_transformers.training.metrics import Row
 from sparse_transformers.training.task import Evaluation
+from sparse_transformers.utils.html_tables import html_table
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +36,14 @@ class TrainingResult:
             f"best={self.best.loss_bits:.3f} bits after step {self.best_step:,}, "
             f"final={self.final.loss_bits:.3f} bits{where})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the validations."""
+        rows = (
+            {"step": step, "loss (bits)": each.loss_bits, "accuracy": each.accuracy}
+            for step, each in self.evaluations.items()
+        )
+        return html_table(rows, caption=repr(self))
 
     @property
     def best_step(self) -> int:

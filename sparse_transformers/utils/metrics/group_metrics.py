@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sparse_transformers.utils.arrays import as_array
 from sparse_transformers.utils.metrics.confusion_metrics import (
     accuracy,
     average_over_classes,
@@ -124,7 +125,7 @@ def group_names(name: str, groups: "ArrayLike", n_rows: int) -> NDArray[np.str_]
     Raises:
         ValueError: there is not one group per row; the message calls them `name`.
     """
-    values = np.asarray(groups, dtype=object)
+    values = as_array(groups, object)
     if values.shape != (n_rows,):
         raise ValueError(
             f"{name} must hold one entry for each of {n_rows} rows, got shape {values.shape}"

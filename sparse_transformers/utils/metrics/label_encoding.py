@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.arrays import Codes
+from sparse_transformers.utils.arrays import Codes, as_array
 
 Label = str | int | float | bool
 Labels = Sequence[Label]
@@ -67,7 +67,7 @@ def factorize(name: str, values: "ArrayLike", n_rows: int | None = None) -> Fact
         ValueError: the column is empty, not one-dimensional, not `n_rows` long, or holds a missing
             label or one that is no string, boolean or number. The message calls it `name`.
     """
-    column = np.asarray(values, dtype=object)
+    column = as_array(values, object)
     if column.ndim != 1 or column.size == 0:
         raise ValueError(f"{name} must be a list with a label per row, got shape {column.shape}")
     if n_rows is not None and len(column) != n_rows:

@@ -5,10 +5,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from sparse_transformers.utils.arrays import Codes, Floats
+from sparse_transformers.utils.arrays import Codes, Floats, as_array
 from sparse_transformers.utils.metrics.label_encoding import (
     Label,
     Labels,
@@ -120,7 +119,7 @@ def check_probabilities(y_prob: "ArrayLike", n_rows: int, classes: tuple[Label, 
     if np.any(outside):
         row, column = np.argwhere(outside)[0]
         raise ValueError(
-            f"y_prob must be from 0 to 1, got {np.asarray(y_prob)[row]} in row {row}"
+            f"y_prob must be from 0 to 1, got {as_array(y_prob)[row]} in row {row}"
             if np.ndim(y_prob) == 1
             else f"y_prob must be from 0 to 1, got {probabilities[row, column]} in row {row}"
         )
@@ -138,10 +137,8 @@ def check_numbers(name: str, values: "ArrayLike") -> Floats:
     Raises:
         ValueError: something is no number, or is not finite; the message calls them `name`.
     """
-    if isinstance(values, torch.Tensor):  # NumPy has no bfloat16, and takes no gradients
-        values = values.detach().cpu().double().numpy()
     try:
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = as_array(values, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from None
     if not np.all(np.isfinite(numbers)):

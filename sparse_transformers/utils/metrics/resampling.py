@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from sparse_transformers.utils.arrays import as_array
+
 Values = NDArray[np.float64]
 Metric = Callable[..., Any]
 """A function of arrays to a number, or to an array of numbers."""
@@ -84,7 +86,7 @@ def equal_columns(arrays: Sequence[ArrayLike]) -> list[NDArray[Any]]:
     Raises:
         ValueError: there are none, they differ in length, or they are empty.
     """
-    columns = [np.asarray(array) for array in arrays]
+    columns = [as_array(array) for array in arrays]
     lengths = [len(column) if column.ndim else 0 for column in columns]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"arrays must be of one length and not empty, got lengths {lengths}")
@@ -144,7 +146,7 @@ def group_codes(groups: "ArrayLike", n_rows: int) -> NDArray[np.intp]:
     Raises:
         ValueError: a row lacks a group, or there are fewer than two groups.
     """
-    names = np.asarray(groups, dtype=object)
+    names = as_array(groups, object)
     if names.shape != (n_rows,):
         raise ValueError(f"groups must name one group per row ({n_rows}), got shape {names.shape}")
     codes, found = pd.factorize(names)

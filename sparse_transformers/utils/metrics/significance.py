@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binomtest, norm
 from scipy.stats import t as student_t
 
+from sparse_transformers.utils.arrays import as_array
 from sparse_transformers.utils.metrics.resampling import (
     Metric,
     bootstrap_values,
@@ -173,7 +174,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     Source: Student 1908, Biometrika 6(1).
     """
     check_confidence(confidence)
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = as_array(values, np.float64)
     if numbers.ndim != 1 or len(numbers) < 2 or not np.isfinite(numbers).all():
         raise ValueError(f"values must be at least two finite numbers, got {values}")
     mean, degrees = float(numbers.mean()), len(numbers) - 1
@@ -219,7 +220,7 @@ def share_interval(
     Sampling, section 8.2 (effective number of rows).
     """
     check_confidence(confidence)
-    values = np.asarray(hits, dtype=np.float64)
+    values = as_array(hits, np.float64)
     if values.ndim != 1 or not len(values) or not np.isin(values, (0, 1)).all():
         raise ValueError(f"hits must be a list of one or more zeros and ones, got {hits!r}")
     share, n_rows = float(values.mean()), float(len(values))
@@ -274,7 +275,7 @@ def holm_correction(p_values: Sequence[float]) -> tuple[float, ...]:
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
     """
-    values = np.asarray(p_values, dtype=np.float64)
+    values = as_array(p_values, np.float64)
     if values.ndim != 1 or not np.all((values >= 0) & (values <= 1)):
         raise ValueError(f"p_values must be a list of numbers from 0 to 1, got {p_values}")
     order = np.argsort(values, kind="stable")

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparse_transformers.utils.arrays import as_array
 from sparse_transformers.utils.metrics.binary_scores import check_binary_scores
 
 Criterion = Literal["f1", "mcc", "accuracy", "cost", "recall"]
@@ -95,7 +96,7 @@ def threshold_analysis(
         cuts = np.unique(scores)
         cuts = np.append(cuts, np.nextafter(cuts[-1], np.inf))
     else:
-        cuts = np.sort(np.asarray(thresholds, dtype=np.float64))
+        cuts = np.sort(as_array(thresholds, np.float64))
         if cuts.ndim != 1 or not len(cuts) or np.any(np.isnan(cuts)):
             raise ValueError(f"thresholds must be a list of numbers, got {thresholds}")
 

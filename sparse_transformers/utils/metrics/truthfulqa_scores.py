@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from sparse_transformers.utils.arrays import as_array
 from sparse_transformers.utils.metrics.significance import (
     Interval,
     bootstrap_interval,
@@ -244,7 +245,7 @@ def _means(scores: Sequence[McScore], n_resamples: int, confidence: float, seed:
 def _checked(
     scores_true: Sequence[float], scores_false: Sequence[float], best_index: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    true, false = np.array(scores_true, dtype=float), np.array(scores_false, dtype=float)
+    true, false = as_array(scores_true, float), as_array(scores_false, float)
     for name, scores in (("scores_true", true), ("scores_false", false)):
         if scores.ndim != 1 or len(scores) == 0:
             raise ValueError(f"{name} must be a list of one score or more, got {scores.tolist()}")

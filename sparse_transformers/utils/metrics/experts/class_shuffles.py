@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparse_transformers.utils.arrays import Codes
+from sparse_transformers.utils.arrays import Codes, as_array
 from sparse_transformers.utils.metrics.label_encoding import FactorizedLabels, Label, factorize
 
 Counts = NDArray[np.float64]
@@ -189,7 +189,7 @@ def sorted_places(name: str, labels: Sequence[Label]) -> list[int]:
 
 
 def _expert_numbers(experts: "ArrayLike", num_experts: int | None) -> Codes:
-    numbers = np.asarray(experts)
+    numbers = as_array(experts)
     if numbers.ndim != 1 or numbers.size == 0:
         raise ValueError(f"experts must hold one number per token, got shape {numbers.shape}")
     if numbers.dtype.kind not in "iu":

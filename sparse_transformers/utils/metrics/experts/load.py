@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-from sparse_transformers.utils.arrays import Floats
+from sparse_transformers.utils.arrays import Floats, as_array
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ExpertLoadBalancer:
     def __init__(self, num_experts: int, target_load: "ArrayLike | None" = None) -> None:
         if num_experts < 1:
             raise ValueError(f"num_experts must be at least 1, got {num_experts}")
-        target = np.asarray(1 / num_experts if target_load is None else target_load, dtype=float)
+        target = as_array(1 / num_experts if target_load is None else target_load, float)
         if target.shape not in ((), (num_experts,)):
             raise ValueError(
                 f"target_load must be one share, or one for each of {num_experts} experts, "
@@ -84,7 +84,7 @@ class ExpertLoadBalancer:
         Raises:
             ValueError: they are not whole numbers from -1 to `num_experts` - 1.
         """
-        experts = np.asarray(assignments).ravel()
+        experts = as_array(assignments).ravel()
         if experts.size == 0:
             return
         if not np.issubdtype(experts.dtype, np.integer):
@@ -135,7 +135,7 @@ def load_fractions(counts: "ArrayLike") -> Floats:
         ValueError: `counts` has another shape, holds a negative or infinite number, or nothing but
             zeros. This is so for all functions here.
     """
-    amounts = np.asarray(counts, dtype=float)
+    amounts = as_array(counts, float)
     if amounts.ndim != 1 or amounts.size == 0:
         raise ValueError(f"counts must be (experts,), at least one, got shape {amounts.shape}")
     if not np.all(np.isfinite(amounts) & (amounts >= 0)):

@@ -10,6 +10,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import cosine_similarity
 
+from sparse_transformers.utils.arrays import as_array
 from sparse_transformers.utils.metrics.experts.focus import ExpertFocus, expert_focus
 from sparse_transformers.utils.metrics.experts.specialization import Specialization, specialization
 
@@ -131,7 +132,7 @@ class ExpertSpecializationAnalyzer:
         Raises:
             ValueError: the profiles are no table of numbers, or not one for each name.
         """
-        table = np.asarray(profiles, dtype=np.float64)
+        table = as_array(profiles, np.float64)
         if table.ndim != 2 or table.size == 0:
             raise ValueError(f"profiles must be (experts, classes), got shape {table.shape}")
         if not np.isfinite(table).all():
@@ -155,7 +156,7 @@ class ExpertSpecializationAnalyzer:
         Raises:
             ValueError: an argument is not of that form, or there is not one row for each name.
         """
-        table = np.asarray(similarity, dtype=np.float64)
+        table = as_array(similarity, np.float64)
         if table.ndim != 2 or len(set(table.shape)) != 1 or not len(table):
             raise ValueError(f"similarity must be (experts, experts), got shape {table.shape}")
         if not (np.abs(table) <= 1).all() or not np.allclose(table, table.T):
