@@ -13,6 +13,7 @@ from torch import Tensor
 from sparse_transformers.models.checks import check_whole
 from sparse_transformers.models.experts.routers import TopKRouter
 from sparse_transformers.models.initialization import seeded_on_cpu
+from sparse_transformers.models.ranking import top_indices
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class ExpertRouter:
         logits = self._logits(numbers[None])[0]
         # Subtract the largest first: with a small temperature, logits then overflow to -inf only.
         probabilities = ((logits - logits.max()) / temperature).softmax(-1)
-        experts = logits.topk(self.top_k).indices.tolist()
+        experts = top_indices(logits, self.top_k).tolist()
         chosen = probabilities[experts]
         return RoutedVector(
             all_probs=tuple(probabilities.tolist()),
@@ -149,7 +150,7 @@ class ExpertRouter:
         for kind, vectors in inputs.items():
             numbers = _as_numbers(f"inputs[{kind!r}]", vectors, (None, self.input_dim))
             logits = self._logits(numbers)
-            experts = logits.topk(self.top_k).indices
+            experts = top_indices(logits, self.top_k)
             counts = torch.bincount(experts.flatten(), minlength=self.num_experts)
             table = {
                 "input_type": kind,

@@ -8,34 +8,34 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 _LOCK = Lock()
-_EVALUATIONS: WeakKeyDictionary[nn.Module, tuple[int, dict[nn.Module, bool]]] = WeakKeyDictionary()
-"""For each model that is evaluated: how often at this moment, and the modes to go back to."""
+_MODES: WeakKeyDictionary[nn.Module, tuple[int, bool]] = WeakKeyDictionary()
+"""For each module that is evaluated: how often at this moment, and the mode to go back to."""
 
 
 @contextmanager
 def evaluation_mode(model: object) -> Iterator[None]:
     """Within the block a module is in evaluation mode; afterwards each submodule is as it was.
 
-    Several threads may evaluate a model at once: the first of them stores the modes, and the last
-    one restores them. An object that is not a module is not changed.
+    Several threads may evaluate a model, or a model and a part of it, at once: the first of them
+    stores the mode of a submodule, and the last one restores it. An object that is not a module is
+    not changed.
     """
     if not isinstance(model, nn.Module):
         yield
         return
+    modules = list(model.modules())
     with _LOCK:
-        n_users, modes = _EVALUATIONS.get(model, (0, {}))
-        if not n_users:
-            modes = {module: module.training for module in model.modules()}
-        _EVALUATIONS[model] = n_users + 1, modes
+        for module in modules:
+            n_users, training = _MODES.get(module, (0, module.training))
+            _MODES[module] = n_users + 1, training
         model.eval()
     try:
         yield
     finally:
         with _LOCK:
-            n_users, modes = _EVALUATIONS[model]
-            if n_users > 1:
-                _EVALUATIONS[model] = n_users - 1, modes
-            else:
-                del _EVALUATIONS[model]
-                for module, training in modes.items():
+            for module in modules:
+                n_users, training = _MODES.pop(module)
+                if n_users > 1:
+                    _MODES[module] = n_users - 1, training
+                else:
                     module.training = training

@@ -48,12 +48,12 @@ def save_checkpoint(folder: Path, model: SavableModel, state: dict[str, Any] | N
         OSError: the disk is full, or the folder cannot be written to.
     """
     with replaced_folder(folder) as unfinished:
-        model.save_pretrained(unfinished)
-        if state is not None:
-            try:
-                torch.save(state, unfinished / STATE_FILE)
-            except RuntimeError as error:  # what PyTorch makes of a full disk
-                raise OSError(f"{folder} could not be written: {error}") from error
+        try:
+            model.save_pretrained(unfinished)
+            if state is not None:
+                _save_state(state, unfinished / STATE_FILE)
+        except OSError as error:  # of a full disk, it names no file
+            raise OSError(f"{folder} could not be written: {error}") from error
 
 
 @contextmanager
@@ -100,6 +100,13 @@ def load_state(folder: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"{path} must hold a trainer state, got a {type(state).__name__}")
     return state
+
+
+def _save_state(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(str(error)) from error
 
 
 def _flush_to_disk(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Of equal scores the lowest index wins, everywhere where something is chosen."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -100,6 +101,22 @@ def test_threads_that_generate_agree_and_leave_the_mode_as_it_was():
         texts = list(pool.map(lambda _: tested.generate(ids(), 10, seed=1), range(24)))
     assert all(torch.equal(text, expected) for text in texts)
     assert [module.training for module in tested.modules()] == modes
+
+
+def test_a_part_that_is_evaluated_longer_than_the_whole_gets_its_own_mode_back():
+    tested = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout()).train()
+    with ExitStack() as part:
+        with evaluation_mode(tested):
+            part.enter_context(evaluation_mode(tested[0]))
+        assert [module.training for module in tested] == [False, True]
+    assert tested[0].training
+
+
+def test_the_routing_demo_takes_the_first_of_equal_scores():
+    router = sp.ExpertRouter(input_dim=8, num_experts=64, top_k=3)
+    assert router.route([0.0] * 8).top_k_indices == (0, 1, 2)
+    table = router.analyze_routing_patterns({"zeros": [[0.0] * 8] * 5})
+    assert table.loc[table.selected_share > 0, "expert_idx"].tolist() == [0, 1, 2]
 
 
 def test_nested_evaluations_restore_the_mode_at_the_end():

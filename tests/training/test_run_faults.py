@@ -67,6 +67,18 @@ def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_old_checkpoint(
     assert load_state(tmp_path / "run" / "last")["progress"]["step"] == 0
 
 
+def test_a_full_disk_names_the_checkpoint_that_was_not_written(
+    make_model, byte_task, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    run = trainer(make_model(), byte_task, tmp_path / "run")
+    monkeypatch.setattr(type(run.model), "save_pretrained", full)
+    with pytest.raises(OSError, match=r"run.(best|last) could not be written: .*No space left"):
+        run.train()
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Mapping
 from math import isfinite
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from sparse_transformers.utils.arrays import Codes, Floats
+from sparse_transformers.utils.arrays import Codes, Floats, as_array
 from sparse_transformers.utils.metrics.calibration import calibration_null
 from sparse_transformers.utils.metrics.label_encoding import Label
-from sparse_transformers.utils.metrics.metric_table import BINNED_METRICS, Metric
+from sparse_transformers.utils.metrics.metric_table import (
+    BINNED_METRICS,
+    TWO_CLASS_SHARES,
+    Metric,
+)
 from sparse_transformers.utils.metrics.predictions import Predictions
 from sparse_transformers.utils.metrics.resampling import check_resamples
 from sparse_transformers.utils.metrics.significance import (
@@ -16,6 +21,9 @@ from sparse_transformers.utils.metrics.significance import (
     bootstrap_interval,
     share_interval,
 )
+
+ACCURACIES = {"accuracy": 0, "within_one_accuracy": 1}
+"""How many steps a hit may be off."""
 
 _UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -29,7 +37,10 @@ def metric_limits(
     n_resamples: int = 999,
     seed: int = 0,
 ) -> dict[str, float]:
-    """`<name>_low` and `<name>_high` of each metric: Wilson's for the accuracy, by bootstrap else.
+    """`<name>_low` and `<name>_high` of each metric: Wilson's for shares, else bootstrapped.
+
+    Shares of rows are the accuracies and, of two classes, precision, recall and their like. The
+    bootstrap's interval of a score that is perfect on these rows has no width.
 
     They are NaN where the metric is not finite, or is undefined on most resamples. A binned
     calibration error is higher on a resample than on the rows themselves, so that its bootstrap
@@ -50,6 +61,11 @@ def metric_limits(
     """
 
     def interval(name: str) -> Interval:
+        if name in ACCURACIES:
+            hits = np.abs(predictions.truth - predictions.predicted) <= ACCURACIES[name]
+            return share_interval(hits, groups=groups, confidence=confidence)
+        if name in TWO_CLASS_SHARES and len(predictions.classes) == 2:
+            return _interval_of_share(name, predictions, groups, confidence)
         return bootstrap_interval(
             _of_rows(metrics[name], predictions.classes),
             *_columns(predictions),
@@ -60,8 +76,7 @@ def metric_limits(
         )
 
     check_resamples(n_resamples)
-    hits = predictions.truth == predictions.predicted
-    intervals = {"accuracy": share_interval(hits, groups=groups, confidence=confidence)}
+    intervals = {"accuracy": interval("accuracy")}  # always defined: errors are those of arguments
     for name, metric in metrics.items():
         if name in intervals or name in BINNED_METRICS:
             continue
@@ -84,6 +99,18 @@ def metric_limits(
         limits["expected_calibration_error_null"] = null.null_mean
         limits["expected_calibration_error_null_high"] = null.null_high
     return limits
+
+
+def _interval_of_share(
+    name: str, predictions: Predictions, groups: "ArrayLike | None", confidence: float
+) -> Interval:
+    column, given, asked = TWO_CLASS_SHARES[name]
+    first, second = predictions.truth, predictions.predicted
+    if column == "predicted":
+        first, second = second, first
+    rows = first == given
+    of_rows = None if groups is None else as_array(groups, object)[rows]
+    return share_interval(second[rows] == asked, groups=of_rows, confidence=confidence)
 
 
 def _columns(predictions: Predictions) -> list[Codes | Floats]:

@@ -36,6 +36,16 @@ TWO_CLASS_METRICS: dict[str, CountMetric] = {
     "truth_detection_rate": counted.recall,
     "false_alarm_rate": counted.false_alarm_rate,
 }
+TWO_CLASS_SHARES: dict[str, tuple[str, int, int]] = {
+    "precision": ("predicted", 1, 1),
+    "recall": ("truth", 1, 1),
+    "specificity": ("truth", 0, 0),
+    "npv": ("predicted", 0, 0),
+    "truth_detection_rate": ("truth", 1, 1),
+    "false_alarm_rate": ("truth", 0, 1),
+}
+"""The metrics that are shares: of the rows that one column gives a class, those that the other
+column gives a class. Precision: of the rows predicted 1, those that are truly 1."""
 ORDINAL_METRICS: dict[str, CountMetric] = {
     "mean_absolute_error": counted.mean_absolute_error,
     "quadratic_kappa": counted.quadratic_kappa,

@@ -58,6 +58,31 @@ def test_all_right_is_not_certain():
     assert accuracy_score(truth, truth) == 1
 
 
+def test_every_share_of_rows_has_wilsons_interval():
+    truth = np.repeat([1, 0], [30, 20])
+    predicted = np.r_[np.repeat([1, 0], [24, 6]), np.repeat([0, 1], [20, 0])]
+    found = st.TruthfulnessEvaluator().calculate_comprehensive_metrics(truth, predicted, ci=0.95)
+    shares = {
+        "precision": (24, 24), "recall": (24, 30), "truth_detection_rate": (24, 30),
+        "specificity": (20, 20), "npv": (20, 26), "false_alarm_rate": (0, 20),
+    }  # fmt: skip
+    for name, (hits, n) in shares.items():
+        expected = wilson_interval(hits, n)
+        assert found[name] == expected.estimate
+        limits = found[f"{name}_low"], found[f"{name}_high"]
+        assert limits == pytest.approx((expected.low, expected.high)), name
+
+
+def test_off_by_one_is_a_share_too():
+    truth = np.arange(20) % 5
+    found = st.TruthfulnessEvaluator("ordinal", [0, 1, 2, 3, 4]).calculate_comprehensive_metrics(
+        truth, np.minimum(truth + 1, 4), ci=0.95
+    )
+    expected = wilson_interval(20, 20)
+    assert found["within_one_accuracy"] == 1
+    assert found["within_one_accuracy_low"] == pytest.approx(expected.low)
+
+
 def test_perfect_and_reversed_scores_are_compared():
     truth = np.array([0, 1] * 10)
     right = 0.1 + 0.8 * truth
