@@ -44,7 +44,6 @@ CLASSIFIER = st.ClaimClassifier(st.ClaimClassifierConfig(transformer=None, folds
         ("operations", lambda: preprocess_text_data(TABLE, ["a"], "lowercase")),
         ("text_columns", lambda: detect_data_quality_issues(TABLE, "ab")),
         ("order", lambda: analyze_label_distribution(["a", "b"], "ab")),
-        ("domains", lambda: st.generate_cross_domain_dataset("Health")),
         ("words", lambda: statement_likelihood("The")),
         ("texts", lambda: encode_statements("The")),
         ("labels", lambda: plot_confusion_matrix(EYE, "ab")),

@@ -25,7 +25,6 @@ from sparse_transformers.utils.datasets.planted_signal import (
     plant_signal,
 )
 from sparse_transformers.utils.datasets.synthetic_sample import SyntheticSample
-from sparse_transformers.utils.texts import check_list
 
 MULTIFC_LABELS = ("Not Credible", "Mostly Not Credible", "Mixed", "Mostly Credible", "Credible")
 """From the least to the most credible."""
@@ -208,7 +207,6 @@ def synthesize_cross_domain(
         ValueError: a domain is unknown or named twice, none is named, or as for
             `synthesize_multifc`.
     """
-    check_list(domains=domains)
     if not domains or len(set(domains)) < len(domains) or not set(domains) <= set(DOMAINS):
         raise ValueError(
             f"domains must be different ones of {', '.join(DOMAINS)}, at least one, got {domains!r}"
