@@ -149,7 +149,7 @@ def test_smoke_writes_every_promised_file(tmp_path, small_sections, capsys):
     report = (tmp_path / REPORT).read_text()
     assert report == render_report(results, small_sections)
     assert set(re.findall(r"!\[.*?\]\((.*?)\)", report)) == PROMISED
-    assert f"]({PAGE})" in report
+    assert f"`{PAGE}`" in report
     assert (tmp_path / PAGE).read_text().startswith("<!doctype html>")
     assert "nan" not in report.lower().replace("finance", "")
 

@@ -35,10 +35,10 @@ from sparse_transformers.models.rule_values import (
     on_device,
     snapshot,
 )
+from sparse_transformers.models.tracing import is_exporting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from sparse_transformers.models.tracing import is_exporting
 
 logger = logging.getLogger(__name__)
 
@@ -511,6 +511,7 @@ LAYOUT_CACHE: ByteCache[BlockLayout] = ByteCache(256 << 20, lambda layout: layou
 
 def _layout(pattern: AttentionPattern, q_len: int, k_len: int, block_size: int) -> BlockLayout:
     """The layout, made if none was made for the same rule and lengths."""
+    check_whole(1, block_size=block_size)  # 32.0 would find what was made for 32
 
     def make() -> BlockLayout:
         # The layout keeps the numbers of this moment, whatever happens to the pattern's tensors.

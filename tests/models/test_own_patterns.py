@@ -384,6 +384,7 @@ def test_seeds_and_lengths_may_be_numbers_of_numpy_and_nothing_else():
     layout = sp.Strided(3).layout(np.int64(70), block_size=np.int64(16))
     assert torch.equal(layout.columns, sp.Strided(3).layout(70, block_size=16).columns)
     hash_router = {"name": "hash", "seed": "1"}
+    sp.Dense().layout(64, block_size=32)  # which the cache would find for 32.0
     for use in (
         lambda: sp.SparseTransformer(config, seed="3"),
         lambda: model.generate(ids(1), 3, seed=2**64),
