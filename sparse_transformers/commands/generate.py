@@ -8,6 +8,7 @@ import torch
 from sparse_transformers.commands.command import Command
 from sparse_transformers.models.sparse_transformer import SparseTransformer
 from sparse_transformers.utils.runtime import resolve_device
+from sparse_transformers.utils.texts import utf8
 
 
 def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def run_generate(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"generate reads and writes bytes; the model has {model.config.vocab_size} tokens"
         )
-    prompt = arguments.prompt.encode()
+    prompt = utf8(arguments.prompt, "--prompt")
     if not prompt:
         raise ValueError("--prompt must hold at least one byte, got none")
     device = resolve_device(arguments.device)
